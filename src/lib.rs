@@ -1,0 +1,19 @@
+//! Standin: a reverse proxy that stands in for the endpoints an API has not built yet.
+//!
+//! Read downwards: a module uses only modules declared below it. [`server`] runs (sockets,
+//! clock, disk, tasks), [`mock`] decides (a request to an answer), [`spec`] reads (texts to
+//! documents). Only `server` does IO; everything below it is data in, data out.
+
+#![forbid(unsafe_code)]
+
+pub mod server;
+
+pub mod mock;
+
+pub mod spec;
+
+pub mod config;
+
+pub mod tree;
+
+pub mod diagnostic;

@@ -1,0 +1,1 @@
+//! `{{ }}`: parsed at load, rendered later.
