@@ -31,10 +31,38 @@ pub struct Place {
     pub column: u32,
     /// How many characters of that line are meant; at least 1.
     pub width: u32,
-    /// The line itself, cut to a length that fits a terminal, `column` still pointing into it.
+    /// The line itself, cut to a length that fits a terminal; [`Place::caret`] points into it.
     pub text: String,
     /// RFC 6901 pointer to the value; empty for the whole document.
     pub pointer: String,
+}
+
+impl Place {
+    /// Characters of a line that an excerpt keeps.
+    pub const EXCERPT: usize = 160;
+    /// Up to this column a line is kept from its start.
+    const WHOLE: u32 = 120;
+    /// Characters kept before the column where a line is cut on its left.
+    const LEAD: u32 = 80;
+
+    /// Which character of `text`, from 1, the place is at: `column`, but for a line cut on its left.
+    pub fn caret(&self) -> u32 {
+        if self.column > Self::WHOLE { Self::LEAD + 1 } else { self.column }
+    }
+
+    /// A line, given as what is before and after a column, cut to what `text` takes.
+    pub fn excerpt(before: &str, after: &str, column: u32) -> String {
+        let from = match column {
+            0..=Self::WHOLE => 0,
+            _ => before.char_indices().rev().nth(Self::LEAD as usize - 1).map_or(0, |(from, _)| from),
+        };
+        let shown = |character: char| match character {
+            '\t' => ' ',
+            _ if character.is_control() => char::REPLACEMENT_CHARACTER,
+            _ => character,
+        };
+        before[from..].chars().chain(after.chars()).take(Self::EXCERPT).map(shown).collect()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +83,21 @@ impl Diagnostic {
     pub fn at(mut self, place: Place) -> Self {
         self.place = Some(place);
         self
+    }
+
+    /// As scripts read it, with the names of the contract.
+    pub fn to_json(&self) -> serde_json::Value {
+        let place = self.place.as_ref();
+        serde_json::json!({
+            "severity": self.severity,
+            "code": self.code.0,
+            "file": place.map(|place| &*place.file),
+            "line": place.map(|place| place.line),
+            "column": place.map(|place| place.column),
+            "pointer": place.map(|place| &place.pointer),
+            "message": self.message,
+            "hint": self.hint,
+        })
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -1,12 +1,83 @@
 //! Text to a checked [`Config`]: parse, don't validate.
+//!
+//! A value that can't be right is refused here, with its place, so that nothing behind this module
+//! asks again. Reading is pure: the text, the environment and the folder come in as arguments.
 
+use std::path::Path;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::diagnostic::{Code, Diagnostic};
+
+mod file;
+
+mod selector;
+
+mod address;
+
+mod level;
+
+mod amount;
+
+mod section;
+
+mod variable;
+
+mod problem;
+
+pub use address::{listen, source};
+pub use amount::duration;
+pub use level::level;
+pub use problem::Problem;
+
+/// A key that no section has.
+pub const UNKNOWN_KEY: Code = Code("SI0901");
+/// A value that is not of its key's kind, or makes no sense there.
+pub const BAD_VALUE: Code = Code("SI0902");
+/// A key or value of the contract that this version does not have yet.
+pub const NOT_BUILT: Code = Code("SI0903");
+/// A `${VAR}` that is not set, or that can't be read.
+pub const VARIABLE: Code = Code("SI0904");
+/// A key that has to be there and is not.
+pub const MISSING_KEY: Code = Code("SI0905");
+/// An admin port that others could reach, without a token.
+pub const OPEN_ADMIN: Code = Code("SI0906");
+/// A name of an upstream that there is not.
+pub const NO_UPSTREAM: Code = Code("SI0907");
+
+/// The upstream of everything that names no other.
+pub const DEFAULT_UPSTREAM: &str = "default";
+
+/// Reads a config file. `name` is what diagnostics call it, `folder` what its paths are relative to.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, in the order of the text; at least one.
+pub fn parse(
+    name: &str,
+    text: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+    folder: &Path,
+) -> Result<Config, Vec<Diagnostic>> {
+    file::parse(name, text, environment, folder)
+}
+
+/// The keys that changed and that a reload can't put in force.
+pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let changed = [
+        ("listen", old.listen != new.listen),
+        ("admin", old.admin != new.admin),
+        ("threads", old.threads != new.threads),
+        ("log", old.log != new.log),
+    ];
+    changed.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
+}
+
 /// Everything that the config file, the environment and the flags decide.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
+    /// `host:port` each, IPv6 in brackets; at least one.
     pub listen: Vec<String>,
     pub admin: Admin,
     pub upstreams: std::collections::BTreeMap<String, Upstream>,
@@ -30,6 +101,7 @@ pub struct Admin {
     /// None: no admin port.
     pub address: Option<String>,
     pub token: Option<String>,
+    /// Names, lower case, that a `Host` may say besides localhost and IP literals.
     pub hosts: Vec<String>,
 }
 
@@ -60,6 +132,7 @@ pub enum Scheme {
 pub struct Spec {
     /// A file or a folder, relative to the folder of the config file (made absolute at parse).
     pub source: String,
+    /// Without a slash at its end: empty is the root.
     pub base_path: Option<String>,
     pub upstream: Option<String>,
     pub mode: Option<Mode>,
@@ -70,6 +143,16 @@ pub struct Spec {
 pub enum Mode {
     Mock,
     Pass,
+}
+
+impl Mode {
+    /// The word for it in config, documents, metrics and the admin port.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Mock => "mock",
+            Mode::Pass => "pass",
+        }
+    }
 }
 
 /// What a mocked operation answers when no example fits the request.
@@ -146,11 +229,15 @@ pub struct Reload {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     pub connections: usize,
+    /// Bytes of a request's header.
     pub header: usize,
+    /// Fields of a request's header.
     pub headers: usize,
+    /// Bytes of a request's target.
     pub uri: usize,
     pub write_timeout: Duration,
     pub keepalive: Duration,
+    /// Bytes of a mocked operation's request body.
     pub mocked_body: usize,
 }
 
@@ -171,4 +258,111 @@ pub struct Log {
 pub enum LogFormat {
     Text,
     Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            listen: vec!["127.0.0.1:8080".into()],
+            admin: Admin::default(),
+            upstreams: Default::default(),
+            specs: Vec::new(),
+            mode: Mode::Mock,
+            rules: Vec::new(),
+            unmatched: Unmatched::Example,
+            overrides: true,
+            reveal: true,
+            callbacks: Callbacks::default(),
+            reload: Reload::default(),
+            limits: Limits::default(),
+            threads: None,
+            shutdown: Shutdown::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Admin { address: Some("127.0.0.1:9900".into()), token: None, hosts: Vec::new() }
+    }
+}
+
+impl Upstream {
+    pub fn new(servers: Vec<Server>) -> Self {
+        Upstream {
+            servers,
+            connect_timeout: Duration::from_secs(2),
+            response_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for Callbacks {
+    fn default() -> Self {
+        Callbacks {
+            enabled: true,
+            delay: Duration::from_secs(3),
+            order: Order::Finished,
+            timeout: Duration::from_secs(10),
+            allow: vec![Target::Peer, Target::Public],
+            deny: Vec::new(),
+            per_host: 4,
+            concurrency: 64,
+            queue: 10_000,
+            base_url: None,
+        }
+    }
+}
+
+impl Default for Reload {
+    fn default() -> Self {
+        Reload { watch: true, poll: Duration::from_secs(10) }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 4096,
+            header: 64 << 10,
+            headers: 100,
+            uri: 8 << 10,
+            write_timeout: Duration::from_secs(60),
+            keepalive: Duration::from_secs(60),
+            mocked_body: 1 << 20,
+        }
+    }
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Shutdown { pre_drain: Duration::ZERO, drain: Duration::from_secs(25) }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log { format: LogFormat::Text, level: "info".into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_is_needed_for_listeners_threads_and_the_log() {
+        let old = Config::default();
+        assert!(needs_restart(&old, &old).is_empty());
+
+        let mut new = Config { mode: Mode::Pass, ..Config::default() };
+        assert!(needs_restart(&old, &new).is_empty());
+
+        new.listen.push(":0".into());
+        new.admin.address = None;
+        new.threads = Some(2);
+        new.log.format = LogFormat::Json;
+        assert_eq!(needs_restart(&old, &new), ["listen", "admin", "threads", "log"]);
+    }
 }

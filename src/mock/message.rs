@@ -92,6 +92,29 @@ impl<'r> Request<'r> {
         url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
+    /// All values of a query parameter, decoded.
+    pub fn queries(&self, name: &str) -> impl Iterator<Item = Cow<'r, str>> {
+        let query = self.head.query.unwrap_or("");
+        url::form_urlencoded::parse(query.as_bytes())
+            .filter(move |(key, _)| key == name)
+            .map(|(_, value)| value)
+    }
+
+    /// A cookie of the request (RFC 6265, 5.4), percent-decoded where it is encoded.
+    pub fn cookie(&self, name: &str) -> Option<Cow<'r, str>> {
+        let fields = self
+            .head
+            .headers
+            .get_all(http::header::COOKIE)
+            .into_iter()
+            .filter_map(|value| value.to_str().ok());
+        let (_, value) = fields
+            .flat_map(|field| field.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(key, _)| *key == name)?;
+        Some(percent_encoding::percent_decode_str(value.trim_matches('"')).decode_utf8_lossy())
+    }
+
     /// A parameter of the path, decoded.
     pub fn param(&self, name: &str) -> Option<&'r str> {
         self.params.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_ref())

@@ -1,1 +1,211 @@
-//! placeholder
+//! Runs: wires the parts, starts them, and stops them in order.
+//!
+//! pingora's own `Server` is not used: it retries a taken port and then panics, ends the process by
+//! itself, and drains by sleeping. Here are our own runtime, listeners and count of what is in
+//! flight; pingora serves the connections.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch as signal;
+use tokio::time::Instant;
+
+use crate::config::Config;
+use crate::diagnostic::Diagnostic;
+use callbacks::Callbacks;
+use flight::InFlight;
+use in_force::InForce;
+use live::Cell;
+use metrics::Metrics;
+
+pub mod admin;
+
+pub mod reload;
+
+mod watch;
+
+mod front;
+
+pub mod proxy;
+
+pub mod in_force;
+
+pub mod load;
+
+pub mod upstream;
+
+pub mod metrics;
+
+pub mod callbacks;
+
+mod fetch;
+
+pub mod flight;
+
+pub mod live;
+
+/// Why Standin does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Documents that the config names can't be served at all.
+    #[error("{} of the documents can't be read", .0.len())]
+    Documents(Vec<Diagnostic>),
+    #[error("can't listen on {address}: {reason}")]
+    Listen { address: String, reason: String },
+}
+
+/// What is to be run.
+pub struct Plan {
+    pub config: Config,
+    pub config_file: Option<PathBuf>,
+    pub reread: reload::Reread,
+    /// Whether a broken document of a folder stops the start as well.
+    pub strict: bool,
+}
+
+/// A Standin that listens.
+pub struct Standin {
+    pub addresses: Vec<SocketAddr>,
+    pub admin: Option<SocketAddr>,
+    pub live: Arc<Cell<InForce>>,
+    reload: reload::Handle,
+    callbacks: Callbacks,
+    in_flight: InFlight,
+    ready: Arc<AtomicBool>,
+    draining: Arc<AtomicBool>,
+    closing: signal::Sender<bool>,
+    service: tokio::task::JoinHandle<()>,
+}
+
+impl Standin {
+    /// Reads the documents, binds the ports and serves. Runs on the current tokio runtime.
+    pub async fn start(plan: Plan) -> Result<Standin, Failure> {
+        let started = std::time::Instant::now();
+        let config = plan.config.clone();
+        let first = reload::First::read(plan.config).await;
+        let fatal = fatal(&first, plan.strict);
+        if !fatal.is_empty() {
+            return Err(Failure::Documents(fatal));
+        }
+        for diagnostic in &first.others {
+            tracing::warn!(code = diagnostic.code.0, problem = %diagnostic, "the documents");
+        }
+        let mut listeners = Vec::new();
+        for address in &config.listen {
+            listeners.push(front::bind(address, "--listen").await?);
+        }
+        let admin_listener = match &config.admin.address {
+            Some(address) => Some(front::bind(address, "--admin").await?),
+            None => None,
+        };
+        let addresses: Vec<SocketAddr> =
+            listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let admin_address = admin_listener.as_ref().and_then(|listener| listener.local_addr().ok());
+
+        let metrics = Arc::new(Metrics::new());
+        let own: Vec<SocketAddr> = addresses.iter().copied().chain(admin_address).collect();
+        let callbacks = Callbacks::start(&config.callbacks, own, metrics.clone());
+        let (in_force, loaded) = first.into_parts();
+        let live = Arc::new(Cell::new(in_force));
+        let reloader = reload::Reloader::new(
+            live.clone(),
+            metrics.clone(),
+            callbacks.clone(),
+            plan.reread,
+            plan.config_file,
+            loaded,
+        );
+        let reload = reloader.start();
+        let (ready, draining) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let in_flight = InFlight::default();
+        let proxy = proxy::Proxy {
+            live: live.clone(),
+            metrics: metrics.clone(),
+            callbacks: callbacks.clone(),
+            in_flight: in_flight.clone(),
+            draining: draining.clone(),
+        };
+        let (closing, closed) = signal::channel(false);
+        let threads = config.threads.unwrap_or(1);
+        let service = front::serve(proxy, listeners, threads, metrics.clone(), live.clone(), closed);
+        if let Some(listener) = admin_listener {
+            let admin = admin::Admin {
+                live: live.clone(),
+                metrics,
+                callbacks: callbacks.clone(),
+                reload: reload.clone(),
+                ready: ready.clone(),
+                started,
+                config: config.admin.clone(),
+            };
+            tokio::spawn(async move {
+                let served = axum::serve(listener, admin::router(Arc::new(admin))).await;
+                tracing::error!(?served, "the admin port ended");
+            });
+        }
+        ready.store(true, Ordering::Relaxed);
+        Ok(Standin {
+            addresses,
+            admin: admin_address,
+            live,
+            reload,
+            callbacks,
+            in_flight,
+            ready,
+            draining,
+            closing,
+            service,
+        })
+    }
+
+    /// Asks for a reload, as `SIGHUP` does.
+    pub fn reloads(&self) -> reload::Handle {
+        self.reload.clone()
+    }
+
+    /// Stops in order: no longer ready, no new connections, what is in flight to its end, and a word
+    /// about every callback that was not sent. Takes no longer than `shutdown` of the config says.
+    pub async fn stop(self) {
+        let config = self.live.current().config.clone();
+        self.ready.store(false, Ordering::Relaxed);
+        self.draining.store(true, Ordering::Relaxed);
+        if !config.shutdown.pre_drain.is_zero() {
+            tracing::info!(
+                seconds = config.shutdown.pre_drain.as_secs_f64(),
+                "no longer ready; still accepting"
+            );
+            tokio::time::sleep(config.shutdown.pre_drain).await;
+        }
+        let deadline = Instant::now() + config.shutdown.drain;
+        tracing::info!(requests = self.in_flight.count(), "stopping");
+        let _ = self.closing.send(true);
+        let _ = tokio::time::timeout_at(deadline, self.service).await;
+        if tokio::time::timeout_at(deadline, self.in_flight.none()).await.is_err() {
+            let requests = self.in_flight.count();
+            tracing::warn!(requests, "`shutdown.drain` is over; these requests were cut");
+        }
+        for (operation, callbacks) in self.callbacks.drain(deadline).await {
+            tracing::warn!(operation = &*operation, callbacks, "callbacks were not sent");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+/// The problems of documents without which Standin does not start.
+fn fatal(first: &reload::First, strict: bool) -> Vec<Diagnostic> {
+    let documents: Vec<_> = match strict {
+        true => {
+            first.in_force.documents.iter().filter(|served| served.state == load::State::Broken).collect()
+        }
+        false => first.broken().collect(),
+    };
+    documents.into_iter().flat_map(|served| served.diagnostics.clone()).collect()
+}
+
+/// How long a stop may take at most, for the one who waits for it.
+pub fn longest_stop(config: &Config) -> Duration {
+    config.shutdown.pre_drain + config.shutdown.drain
+}

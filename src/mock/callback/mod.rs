@@ -1,15 +1,45 @@
 //! Planning the calls of an answer: which callbacks go out, in which order, with what.
 //!
 //! A chain is settled when the answer is chosen; each of its calls is rendered once, when it is
-//! first sent.
+//! first sent. It holds what its calls refer to and nothing else, since thousands may be waiting.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use super::message::Moment;
+use super::choose::accept::MediaType;
+use super::message::{Body, Context, Head, Moment, Request, Response};
+use super::reply::Content;
+use super::template::Needs;
+
+pub mod expression;
+
+use expression::Url;
+
+/// One callback of an operation, compiled.
+#[derive(Debug)]
+pub struct Plan {
+    pub name: Arc<str>,
+    pub method: Method,
+    pub url: Url,
+    /// What the document says to wait before it.
+    pub wait: Option<Duration>,
+    /// Names of answers' examples that it goes with; empty: every 2xx and 3xx answer.
+    pub names: Box<[Box<str>]>,
+    pub payloads: Box<[Payload]>,
+}
+
+/// What a call carries: one example in one media type.
+#[derive(Debug)]
+pub struct Payload {
+    pub example: Option<Box<str>>,
+    pub media: MediaType,
+    pub body: Content,
+}
 
 /// The calls of one answer, in the order in which they go out. Sent at the edge.
 #[derive(Debug, Clone)]
@@ -17,6 +47,7 @@ pub struct Chain {
     /// The operation's label: `operationId`, else `METHOD /path/template`.
     pub operation: Arc<str>,
     pub calls: Box<[Planned]>,
+    kept: Arc<Kept>,
 }
 
 /// One call of a chain, before its turn.
@@ -28,6 +59,8 @@ pub struct Planned {
     pub wait: Option<Duration>,
     /// Where it will go, as far as it is known now; why not, if nowhere.
     pub target: Result<String, Unresolved>,
+    plan: Arc<Plan>,
+    payload: Option<usize>,
 }
 
 /// A request to make: everything but the identity that the sender adds.
@@ -50,10 +83,141 @@ pub struct Unresolved {
     pub reason: &'static str,
 }
 
+/// The exchange that a chain came from, as far as its calls refer to it.
+#[derive(Debug)]
+struct Kept {
+    method: Method,
+    path: Box<str>,
+    query: Option<Box<str>>,
+    headers: HeaderMap,
+    scheme: Box<str>,
+    authority: Box<str>,
+    base: usize,
+    params: Box<[(Box<str>, Box<str>)]>,
+    body: Bytes,
+    status: StatusCode,
+    response_headers: HeaderMap,
+    response_body: Bytes,
+}
+
+impl Plan {
+    pub fn needs(&self) -> Needs {
+        self.payloads.iter().fold(self.url.needs(), |all, payload| all | payload.body.needs())
+    }
+
+    /// The payload that goes with an answer; `Some(None)`: the call goes without one.
+    fn payload(&self, example: Option<&str>, status: StatusCode) -> Option<Option<usize>> {
+        let goes = match (self.names.is_empty(), example) {
+            (true, _) => status.is_success() || status.is_redirection(),
+            (false, Some(example)) => self.names.iter().any(|name| **name == *example),
+            (false, None) => false,
+        };
+        if !goes {
+            return None;
+        }
+        let named = self.payloads.iter().position(|payload| payload.example.as_deref() == example);
+        Some(named.or_else(|| self.payloads.iter().position(|payload| payload.example.is_none())))
+    }
+}
+
+/// The chain of an answer that was made from `example`; none if no callback goes with it.
+/// `plans` are in the order of sending.
+pub fn chain(
+    operation: &Arc<str>,
+    plans: &[Arc<Plan>],
+    example: Option<&str>,
+    context: &Context<'_>,
+) -> Option<Chain> {
+    let response = context.response?;
+    let mut needs = Needs::default();
+    let mut calls = Vec::new();
+    for plan in plans {
+        let Some(payload) = plan.payload(example, response.status) else { continue };
+        needs = needs | plan.needs();
+        calls.push(Planned {
+            callback: plan.name.clone(),
+            wait: plan.wait,
+            target: plan.url.resolve(context),
+            plan: plan.clone(),
+            payload,
+        });
+    }
+    if calls.is_empty() {
+        return None;
+    }
+    let kept = Arc::new(Kept::of(context, &response, needs));
+    Some(Chain { operation: operation.clone(), calls: calls.into(), kept })
+}
+
 impl Chain {
     /// Renders the call at `index`; `moment` is that of its first attempt.
     pub fn render(&self, index: usize, moment: Moment) -> Result<Call, Unresolved> {
-        let _ = (index, moment);
-        todo!()
+        let planned = &self.calls[index];
+        let url = if planned.plan.url.is_dynamic() {
+            self.kept.with_context(moment, |context| planned.plan.url.resolve(context))?
+        } else {
+            planned.target.clone()?
+        };
+        let mut headers = HeaderMap::new();
+        let mut body = Bytes::new();
+        if let Some(payload) = planned.payload.map(|number| &planned.plan.payloads[number]) {
+            body = self.kept.with_context(moment, |context| payload.body.render(context));
+            if let Ok(value) = HeaderValue::from_str(payload.media.as_str()) {
+                headers.insert(CONTENT_TYPE, value);
+            }
+        }
+        Ok(Call { method: planned.plan.method.clone(), url, base: self.kept.url(), headers, body })
+    }
+}
+
+impl Kept {
+    fn of(context: &Context<'_>, response: &Response<'_>, needs: Needs) -> Kept {
+        let Request { head, base, params, body } = context.request;
+        let some =
+            |wanted: bool, headers: &HeaderMap| if wanted { headers.clone() } else { HeaderMap::new() };
+        let bytes = |wanted: bool, body: &Body| match wanted {
+            // A copy of its own: a slice would hold the whole buffer that the connection read into.
+            true => Bytes::copy_from_slice(body.bytes()),
+            false => Bytes::new(),
+        };
+        Kept {
+            method: head.method.clone(),
+            path: head.path.into(),
+            query: head.query.map(Into::into),
+            headers: some(needs.request_headers, head.headers),
+            scheme: head.scheme.into(),
+            authority: head.authority.into(),
+            base,
+            params: params.iter().map(|(name, value)| ((*name).into(), value.as_ref().into())).collect(),
+            body: bytes(needs.request_body, body),
+            status: response.status,
+            response_headers: some(needs.response, response.headers),
+            response_body: bytes(needs.response, response.body),
+        }
+    }
+
+    fn with_context<T>(&self, moment: Moment, with: impl FnOnce(&Context<'_>) -> T) -> T {
+        let params: Vec<_> =
+            self.params.iter().map(|(name, value)| (name.as_ref(), Cow::Borrowed(value.as_ref()))).collect();
+        let (body, response_body) = (Body::new(self.body.clone()), Body::new(self.response_body.clone()));
+        let head = Head {
+            method: &self.method,
+            path: &self.path,
+            query: self.query.as_deref(),
+            headers: &self.headers,
+            scheme: &self.scheme,
+            authority: &self.authority,
+        };
+        let response =
+            Response { status: self.status, headers: &self.response_headers, body: &response_body };
+        with(&Context {
+            request: Request { head, base: self.base, params: &params, body: &body },
+            response: Some(response),
+            moment,
+        })
+    }
+
+    fn url(&self) -> String {
+        format!("{}://{}{}", self.scheme, self.authority, self.path)
     }
 }

@@ -1,0 +1,196 @@
+//! What can be written on the command line.
+//!
+//! Values stay text here: the environment has the same ones, so [`settings`] reads both in one
+//! way, and says which of the two was wrong.
+//!
+//! [`settings`]: super::settings
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  standin demo
+  standin run --spec openapi.yaml --upstream http://127.0.0.1:9000
+  standin check --spec openapi.yaml --strict
+
+Each flag of `run` with a value has a variable, which it wins over: STANDIN_UPSTREAM for --upstream.";
+
+/// The whole line. Its page begins with the package's own description.
+#[derive(Debug, Parser)]
+#[command(name = "standin", version, about, long_about = None, after_help = EXAMPLES, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct Flags {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve: answer what the documents mock, pass on everything else
+    Run(Run),
+    /// Say what would be mocked, and everything that is wrong with it
+    Check(Check),
+    /// Print the operations, their modes and what decided them
+    Routes(Routes),
+    /// Try it in one command: an upstream, a receiver and a sample document, no network
+    Demo(Demo),
+}
+
+#[derive(Debug, Default, Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub sources: Sources,
+    /// Where everything goes that is not mocked
+    #[arg(long, value_name = "URL")]
+    pub upstream: Option<String>,
+    /// Where to listen [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Where the admin port listens, or `off` [default: 127.0.0.1:9900]
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<String>,
+    /// For operations that nothing else decides: mock or pass [default: mock]
+    #[arg(long)]
+    pub mode: Option<String>,
+    /// Don't start if a document of a folder is broken
+    #[arg(long)]
+    pub strict: bool,
+    /// The form of the log: text or json [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log: Option<String>,
+    /// What is logged, such as info or info,standin=debug [default: info]
+    #[arg(long, value_name = "FILTER")]
+    pub log_level: Option<String>,
+
+    #[arg(long, hide = true, value_name = "LEVEL", value_parser = only_off)]
+    validate: Option<()>,
+    #[arg(long, hide = true, value_name = "LEVEL", value_parser = only_off)]
+    validate_response: Option<()>,
+    #[arg(long, hide = true, value_name = "on|off", value_parser = only_off)]
+    cors: Option<()>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = only_off)]
+    dynamic: Option<()>,
+}
+
+#[derive(Debug, Default, Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub sources: Sources,
+    /// How to print what was found
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Take warnings for errors
+    #[arg(long)]
+    pub strict: bool,
+}
+
+#[derive(Debug, Default, Args)]
+pub struct Routes {
+    #[command(flatten)]
+    pub sources: Sources,
+    /// How to print the table
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(Debug, Default, Args)]
+pub struct Demo {
+    /// Where to listen
+    #[arg(long, hide = true, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Where the admin port listens
+    #[arg(long, hide = true, value_name = "ADDR")]
+    pub admin: Option<String>,
+}
+
+/// Where the settings and the documents are.
+#[derive(Debug, Default, Clone, Args)]
+pub struct Sources {
+    /// The config file [default: standin.yaml or config/standin.yaml]
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// An OpenAPI document, or a folder of them; can be repeated
+    #[arg(long = "spec", value_name = "SOURCE")]
+    pub specs: Vec<String>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    #[default]
+    Text,
+    Json,
+}
+
+/// A flag of the contract that is not built yet takes only the value that changes nothing.
+fn only_off(text: &str) -> Result<(), &'static str> {
+    match text {
+        "off" => Ok(()),
+        _ => Err(concat!("not built yet in Standin ", env!("CARGO_PKG_VERSION"), "; leave it out")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[track_caller]
+    fn refuse(line: &str, expected: &str) {
+        let error = Flags::try_parse_from(line.split(' ')).expect_err("should be refused");
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+
+    #[track_caller]
+    fn run(line: &str) -> Run {
+        match Flags::try_parse_from(line.split(' ')).expect("good flags").command {
+            Command::Run(run) => run,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_flags_hold_together() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn a_spec_can_be_repeated() {
+        let run = run("standin run -c a.yaml --spec b.yaml --spec c --upstream http://d");
+        assert_eq!(run.sources.config, Some("a.yaml".into()));
+        assert_eq!(run.sources.specs, ["b.yaml", "c"]);
+        assert_eq!(run.upstream.as_deref(), Some("http://d"));
+    }
+
+    #[test]
+    fn what_is_not_built_yet_is_refused() {
+        for flag in ["--validate report", "--validate-response enforce", "--cors on", "--dynamic"] {
+            refuse(&format!("standin run {flag}"), "not built yet");
+        }
+    }
+
+    #[test]
+    fn what_is_not_built_yet_can_be_turned_off() {
+        run("standin run --validate off --validate-response off --cors off");
+    }
+
+    #[test]
+    fn usage_errors_exit_with_2() {
+        refuse("standin rnu", "unrecognized subcommand");
+        refuse("standin run --sepc a", "unexpected argument");
+        refuse("standin check --format xml", "invalid value");
+        refuse("standin routes --strict", "unexpected argument");
+        refuse("standin", "Usage");
+    }
+
+    #[test]
+    fn help_names_no_flag_that_is_not_built() {
+        let help = Flags::command().find_subcommand_mut("run").expect("run").render_long_help().to_string();
+        for flag in ["--validate", "--cors", "--dynamic"] {
+            assert!(!help.contains(flag), "{help}");
+        }
+    }
+}

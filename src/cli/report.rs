@@ -1,0 +1,230 @@
+//! Diagnostics as people and as machines read them.
+//!
+//! What a document says is printed here, so its control characters are replaced: a text must not
+//! move a terminal's cursor or turn a line around.
+
+use std::borrow::Cow;
+use std::env;
+use std::io::{self, IsTerminal, Write};
+
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
+use standin::diagnostic::{Diagnostic, Place, Severity};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    Always,
+    Never,
+}
+
+impl Colour {
+    /// Colour where someone looks who has not asked for none (<https://no-color.org>).
+    pub fn of(stream: &impl IsTerminal) -> Self {
+        let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        if stream.is_terminal() && !refused { Colour::Always } else { Colour::Never }
+    }
+}
+
+/// Prints to stderr what keeps a command from doing its work.
+pub fn print_errors(diagnostics: &[Diagnostic]) {
+    let mut stderr = io::stderr().lock();
+    let text = text(diagnostics, Colour::of(&stderr));
+    // Nothing is left to tell a closed stderr.
+    let _ = stderr.write_all(text.as_bytes());
+}
+
+/// Each as rustc draws it, with an empty line after it.
+pub fn text(diagnostics: &[Diagnostic], colour: Colour) -> String {
+    let renderer = match colour {
+        Colour::Always => Renderer::styled(),
+        Colour::Never => Renderer::plain(),
+    };
+    diagnostics.iter().map(|diagnostic| draw(diagnostic, &renderer) + "\n\n").collect()
+}
+
+fn draw(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
+    };
+    let mut group =
+        Group::with_title(level.primary_title(printable(&diagnostic.message)).id(diagnostic.code.0));
+    if let Some(place) = &diagnostic.place {
+        group = group.element(snippet(place));
+    }
+    if let Some(hint) = &diagnostic.hint {
+        group = group.element(Level::HELP.message(printable(hint)));
+    }
+    let drawn = renderer.render(&[group]);
+    match &diagnostic.place {
+        Some(place) if place.caret() != place.column => with_column(&drawn, place),
+        _ => drawn,
+    }
+}
+
+/// The renderer counts the column in what it draws, which is off where a line is cut on its left.
+fn with_column(drawn: &str, place: &Place) -> String {
+    let origin = |column| format!("{}:{}:{column}\n", printable(&place.file), place.line);
+    drawn.replacen(&origin(place.caret()), &origin(place.column), 1)
+}
+
+fn snippet(place: &Place) -> Snippet<'_, Annotation<'_>> {
+    let text = printable(&place.text);
+    let before = place.caret().saturating_sub(1) as usize;
+    let begin = offset(&text, before);
+    let end = offset(&text, before + place.width.max(1) as usize);
+    Snippet::source(text)
+        .path(printable(&place.file))
+        .line_start(place.line as usize)
+        .annotation(AnnotationKind::Primary.span(begin..end))
+}
+
+/// The byte at which a character begins; the end where there are not so many.
+fn offset(text: &str, characters: usize) -> usize {
+    text.char_indices().nth(characters).map_or(text.len(), |(byte, _)| byte)
+}
+
+/// The text with a replacement for each character that would act on a terminal instead of being
+/// shown: controls, and those that turn the direction of what follows (CVE-2021-42574). One for
+/// one, so that columns stay.
+fn printable(text: &str) -> Cow<'_, str> {
+    let acts = |c: char| {
+        (c.is_control() && c != '\t')
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+    };
+    if text.contains(acts) { Cow::Owned(text.replace(acts, "\u{fffd}")) } else { Cow::Borrowed(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use standin::diagnostic::Code;
+
+    use super::*;
+
+    fn problem() -> Diagnostic {
+        Diagnostic::new(Severity::Error, Code("SI0901"), "unknown key `calback`")
+            .hint("did you mean `callbacks`?")
+            .at(Place {
+                file: "standin.yaml".into(),
+                line: 12,
+                column: 3,
+                width: 7,
+                text: "  calback: 1".into(),
+                pointer: "/calback".into(),
+            })
+    }
+
+    #[track_caller]
+    fn check(diagnostic: Diagnostic, expected: &str) {
+        assert_eq!(text(&[diagnostic], Colour::Never), expected);
+    }
+
+    #[test]
+    fn a_diagnostic_shows_the_line_and_points_at_the_word() {
+        check(
+            problem(),
+            "\
+error[SI0901]: unknown key `calback`
+  --> standin.yaml:12:3
+   |
+12 |   calback: 1
+   |   ^^^^^^^
+   |
+   = help: did you mean `callbacks`?
+
+",
+        );
+    }
+
+    #[test]
+    fn a_diagnostic_without_a_place_is_its_message_and_hint() {
+        check(
+            Diagnostic { place: None, severity: Severity::Warning, ..problem() },
+            "\
+warning[SI0901]: unknown key `calback`
+ |
+ = help: did you mean `callbacks`?
+
+",
+        );
+        check(
+            Diagnostic { place: None, hint: None, ..problem() },
+            "error[SI0901]: unknown key `calback`\n\n",
+        );
+    }
+
+    #[test]
+    fn characters_that_act_on_a_terminal_are_replaced() {
+        let mut diagnostic = problem();
+        diagnostic.message = "a \u{1b}[31mred\r\n\u{202e}message".into();
+        let place = diagnostic.place.as_mut().expect("a place");
+        place.text = "\u{1b}\u{7} calback".into();
+        place.column = 4;
+        check(
+            diagnostic,
+            "\
+error[SI0901]: a \u{fffd}[31mred\u{fffd}\u{fffd}\u{fffd}message
+  --> standin.yaml:12:4
+   |
+12 | \u{fffd}\u{fffd} calback
+   |    ^^^^^^^
+   |
+   = help: did you mean `callbacks`?
+
+",
+        );
+    }
+
+    #[test]
+    fn wide_and_missing_characters_do_not_move_the_caret_off() {
+        let mut diagnostic = problem();
+        diagnostic.hint = None;
+        let place = diagnostic.place.as_mut().expect("a place");
+        (place.text, place.column, place.width) = ("é漢: x".into(), 5, 90);
+        check(
+            diagnostic.clone(),
+            "\
+error[SI0901]: unknown key `calback`
+  --> standin.yaml:12:5
+   |
+12 | é漢: x
+   |      ^
+
+",
+        );
+        let place = diagnostic.place.as_mut().expect("a place");
+        (place.text, place.column) = (String::new(), 1);
+        assert!(text(&[diagnostic], Colour::Never).contains("standin.yaml:12:1"));
+    }
+
+    #[test]
+    fn a_line_that_is_cut_keeps_its_column_and_caret() {
+        let line = "x".repeat(300) + "yyy: 1";
+        let mut diagnostic = problem();
+        let place = diagnostic.place.as_mut().expect("a place");
+        (place.text, place.column, place.width) = (Place::excerpt(&line[..300], &line[300..], 301), 301, 3);
+        let text = text(&[diagnostic], Colour::Never);
+        assert!(text.contains("standin.yaml:12:301\n"), "{text}");
+        let row = |mark: &str| text.lines().find_map(|line| line.find(mark));
+        assert_eq!(row("^^^"), row("yyy"), "{text}");
+    }
+
+    #[test]
+    fn colour_is_only_where_it_was_asked_for() {
+        assert!(!text(&[problem()], Colour::Never).contains('\u{1b}'));
+        assert!(text(&[problem()], Colour::Always).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_machine_gets_every_key() {
+        assert_eq!(
+            problem().to_json().to_string(),
+            r#"{"severity":"error","code":"SI0901","file":"standin.yaml","line":12,"column":3,"pointer":"/calback","message":"unknown key `calback`","hint":"did you mean `callbacks`?"}"#
+        );
+        let bare = Diagnostic { place: None, hint: None, ..problem() };
+        assert_eq!(
+            bare.to_json().to_string(),
+            r#"{"severity":"error","code":"SI0901","file":null,"line":null,"column":null,"pointer":null,"message":"unknown key `calback`","hint":null}"#
+        );
+    }
+}

@@ -1,0 +1,789 @@
+//! The keys of the config file, one function a section, each key where its value goes.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use super::problem::{self, Problem, quoted};
+use super::section::{Item, Reader, Section};
+use super::{
+    Admin, Callbacks, Config, DEFAULT_UPSTREAM, Limits, Log, LogFormat, Mode, NO_UPSTREAM, Order, Reload,
+    Rule, Selector, Server, Shutdown, Spec, Target, Unmatched, Upstream, address, amount, level,
+};
+use crate::diagnostic::{Diagnostic, Severity, nearest};
+use crate::tree::{self, Kind, Tree};
+
+/// A config file is small: what is larger is another file.
+const LIMITS: tree::Limits = tree::Limits { size: 1 << 20, depth: 32, nodes: 100_000, aliases: 10_000 };
+
+pub(super) fn parse(
+    name: &str,
+    text: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+    folder: &Path,
+) -> Result<Config, Vec<Diagnostic>> {
+    if says_nothing(text) {
+        return Ok(Config::default());
+    }
+    let (tree, warnings) = Tree::parse(name, text.to_owned(), &LIMITS).map_err(|problem| vec![*problem])?;
+    // What a document's reader can leave out (a key that is there twice), nobody meant in a config.
+    let errors = warnings.into_iter().map(|warning| Diagnostic { severity: Severity::Error, ..warning });
+    let reader = Reader::new(environment, errors.map(|error| error.hint("take it out")).collect());
+    let config = match tree.root().kind() {
+        Kind::Null => Some(Config::default()),
+        _ => reader.item(tree.root(), String::new()).section(|keys| config(keys, folder)),
+    };
+    match (config, reader.finish()) {
+        (Some(config), problems) if problems.is_empty() => Ok(config),
+        (_, problems) => Err(problems),
+    }
+}
+
+/// A file of comments is one whose keys are all commented out.
+fn says_nothing(text: &str) -> bool {
+    let mut lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    lines.all(|line| line.is_empty() || line.starts_with('#') || line == "---")
+}
+
+fn config(keys: &mut Section<'_>, folder: &Path) -> Config {
+    let default = Config::default();
+    let upstreams = keys.key("upstreams", |item| Some(item.names())).unwrap_or_default();
+    // By their names alone, so that one with a problem is not also said to be missing.
+    let names: Vec<&str> = upstreams.iter().map(|(name, _)| *name).chain([DEFAULT_UPSTREAM]).collect();
+
+    let config = Config {
+        listen: keys.key("listen", |item| item.one_or_more(listen)).unwrap_or(default.listen),
+        admin: keys.key("admin", admin).unwrap_or(default.admin),
+        upstreams: upstreams
+            .iter()
+            .filter_map(|(name, item)| Some(((*name).to_owned(), upstream(item)?)))
+            .collect(),
+        specs: keys.key("specs", |item| item.list(|item| spec(item, folder, &names))).unwrap_or_default(),
+        mode: keys.scalar("mode", Mode::from_str).unwrap_or(default.mode),
+        rules: keys.key("rules", |item| item.list(rule)).unwrap_or_default(),
+        unmatched: keys.scalar("unmatched", Unmatched::from_str).unwrap_or(default.unmatched),
+        overrides: keys.boolean("overrides").unwrap_or(default.overrides),
+        reveal: keys.boolean("reveal").unwrap_or(default.reveal),
+        callbacks: keys.key("callbacks", |item| item.section(callbacks)).unwrap_or_default(),
+        reload: keys.key("reload", |item| item.section(reload)).unwrap_or_default(),
+        limits: keys.key("limits", |item| item.section(limits)).unwrap_or_default(),
+        threads: keys.scalar("threads", amount::threads),
+        shutdown: keys.key("shutdown", |item| item.section(shutdown)).unwrap_or_default(),
+        log: keys.key("log", |item| item.section(log)).unwrap_or_default(),
+    };
+    keys.not_yet("missing");
+    keys.key("validate", |item| {
+        item.section(|keys| {
+            keys.only("request", &["off", "false"]);
+            keys.only("response", &["off", "false"]);
+            keys.only("security", &["off", "false"]);
+        })
+    });
+    keys.only("cors", &["off", "false"]);
+    keys.not_yet("journal");
+    keys.only("state", &["memory"]);
+    config
+}
+
+fn listen(item: &Item<'_>) -> Option<String> {
+    if !item.is_section() {
+        return item.scalar(address::listen);
+    }
+    item.section(|keys| {
+        let address = keys.required("address", |item| item.scalar(address::listen));
+        keys.not_yet("tls");
+        keys.only("h2c", &["off", "false"]);
+        address
+    })?
+}
+
+fn admin(item: &Item<'_>) -> Option<Admin> {
+    let admin = match item.is_section() {
+        true => item.section(admin_keys),
+        false => item.scalar(Admin::address).map(|address| Admin { address, ..Admin::default() }),
+    }?;
+    match admin.check() {
+        Ok(()) => Some(admin),
+        Err(problem) => {
+            item.refuse(problem);
+            None
+        }
+    }
+}
+
+fn admin_keys(keys: &mut Section<'_>) -> Admin {
+    let default = Admin::default();
+    Admin {
+        address: keys.scalar("address", Admin::address).unwrap_or(default.address),
+        token: keys.string("token", token),
+        hosts: keys
+            .key("hosts", |item| item.list(|item| item.string(address::host_name)))
+            .unwrap_or_default(),
+    }
+}
+
+/// What can stand in an `authorization` header. The text itself is a secret, so no message has it.
+fn token(text: &str) -> Result<String, Problem> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Problem::value("a token is visible ASCII characters without spaces"));
+    }
+    Ok(text.to_owned())
+}
+
+fn upstream(item: &Item<'_>) -> Option<Upstream> {
+    item.section(|keys| {
+        let servers = keys.required("servers", |item| item.one_or_more(|item| item.string(Server::from_str)));
+        let connect_timeout = keys.scalar("connect_timeout", amount::some_time);
+        let response_timeout = keys.scalar("response_timeout", amount::some_time);
+        keys.not_yet("health");
+        keys.not_yet("tls");
+        keys.only("host", &["preserve"]);
+
+        let default = Upstream::new(servers?);
+        Some(Upstream {
+            connect_timeout: connect_timeout.unwrap_or(default.connect_timeout),
+            response_timeout: response_timeout.unwrap_or(default.response_timeout),
+            ..default
+        })
+    })?
+}
+
+fn spec(item: &Item<'_>, folder: &Path, upstreams: &[&str]) -> Option<Spec> {
+    item.section(|keys| {
+        let source = keys.required("source", |item| item.string(|text| address::source(text, folder)));
+        let base_path = keys.string("base_path", address::base_path);
+        let upstream = keys.string("upstream", |name| known(name, upstreams));
+        let mode = keys.scalar("mode", Mode::from_str);
+        Some(Spec { source: source?, base_path, upstream, mode })
+    })?
+}
+
+fn known(name: &str, upstreams: &[&str]) -> Result<String, Problem> {
+    if upstreams.contains(&name) {
+        return Ok(name.to_owned());
+    }
+    let problem = Problem::new(NO_UPSTREAM, format!("there is no upstream {}", quoted(name)));
+    Err(match nearest(name, upstreams.iter().copied()) {
+        Some(near) => problem.hint(format!("did you mean `{near}`?")),
+        None => problem.hint(format!("there are {}", problem::listed(upstreams.iter().copied()))),
+    })
+}
+
+fn rule(item: &Item<'_>) -> Option<Rule> {
+    item.section(|keys| {
+        let operations =
+            keys.required("operations", |item| item.one_or_more(|item| item.string(Selector::from_str)));
+        let mode = keys.scalar("mode", Mode::from_str);
+        let unmatched = keys.scalar("unmatched", Unmatched::from_str);
+        keys.not_yet("delay");
+        keys.not_yet("fault");
+        keys.not_yet("missing");
+        Some(Rule { operations: operations?, mode, unmatched })
+    })?
+}
+
+fn callbacks(keys: &mut Section<'_>) -> Callbacks {
+    let default = Callbacks::default();
+    let target = |item: &Item<'_>| item.string(Target::from_str);
+    let callbacks = Callbacks {
+        enabled: keys.boolean("enabled").unwrap_or(default.enabled),
+        delay: keys.scalar("delay", amount::duration).unwrap_or(default.delay),
+        order: keys.scalar("order", Order::from_str).unwrap_or(default.order),
+        timeout: keys.scalar("timeout", amount::some_time).unwrap_or(default.timeout),
+        allow: keys.key("allow", |item| item.list(target)).unwrap_or(default.allow),
+        deny: keys.key("deny", |item| item.list(target)).unwrap_or(default.deny),
+        per_host: keys.scalar("per_host", amount::count).unwrap_or(default.per_host),
+        concurrency: keys.scalar("concurrency", amount::count).unwrap_or(default.concurrency),
+        queue: keys.scalar("queue", amount::count).unwrap_or(default.queue),
+        base_url: keys.string("base_url", address::base_url),
+    };
+    keys.only_empty("retry");
+    keys.only("store", &["memory"]);
+    keys.not_yet("secret");
+    keys.not_yet("secret_file");
+    callbacks
+}
+
+fn reload(keys: &mut Section<'_>) -> Reload {
+    let default = Reload::default();
+    Reload {
+        watch: keys.boolean("watch").unwrap_or(default.watch),
+        poll: keys.scalar("poll", amount::some_time).unwrap_or(default.poll),
+    }
+}
+
+fn limits(keys: &mut Section<'_>) -> Limits {
+    let default = Limits::default();
+    let limits = Limits {
+        connections: keys.scalar("connections", amount::count).unwrap_or(default.connections),
+        header: keys.scalar("header", amount::some_size).unwrap_or(default.header),
+        headers: keys.scalar("headers", amount::count).unwrap_or(default.headers),
+        uri: keys.scalar("uri", amount::some_size).unwrap_or(default.uri),
+        write_timeout: keys.scalar("write_timeout", amount::some_time).unwrap_or(default.write_timeout),
+        keepalive: keys.scalar("keepalive", amount::duration).unwrap_or(default.keepalive),
+        mocked_body: keys.scalar("mocked_body", amount::size).unwrap_or(default.mocked_body),
+    };
+    keys.not_yet("header_timeout");
+    keys.not_yet("body_rate");
+    limits
+}
+
+fn shutdown(keys: &mut Section<'_>) -> Shutdown {
+    let default = Shutdown::default();
+    Shutdown {
+        pre_drain: keys.scalar("pre_drain", amount::duration).unwrap_or(default.pre_drain),
+        drain: keys.scalar("drain", amount::duration).unwrap_or(default.drain),
+    }
+}
+
+fn log(keys: &mut Section<'_>) -> Log {
+    let default = Log::default();
+    Log {
+        format: keys.scalar("format", LogFormat::from_str).unwrap_or(default.format),
+        level: keys.string("level", level::level).unwrap_or(default.level),
+    }
+}
+
+impl FromStr for Mode {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        let words =
+            [("mock", Some(Mode::Mock)), ("pass", Some(Mode::Pass)), ("match", None), ("fallback", None)];
+        problem::word(text, &words)
+    }
+}
+
+impl FromStr for Unmatched {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        let words = [
+            ("example", Some(Unmatched::Example)),
+            ("reject", Some(Unmatched::Reject)),
+            ("generate", None),
+            ("upstream", None),
+        ];
+        problem::word(text, &words)
+    }
+}
+
+impl FromStr for Order {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        problem::word(text, &[("finished", Some(Order::Finished)), ("started", Some(Order::Started))])
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        problem::word(text, &[("text", Some(LogFormat::Text)), ("json", Some(LogFormat::Json))])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{Scheme, Segment};
+
+    fn environment(name: &str) -> Option<String> {
+        match name {
+            "N" => Some("3".into()),
+            "YES" => Some("true".into()),
+            "EMPTY" => Some(String::new()),
+            "TOKEN" => Some("0123".into()),
+            "HOST" => Some("api".into()),
+            _ => None,
+        }
+    }
+
+    fn read(yaml: &str) -> Result<Config, String> {
+        let lines = |problems: Vec<Diagnostic>| {
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        };
+        parse("c", yaml, &environment, Path::new("/etc/standin")).map_err(lines)
+    }
+
+    /// The text is refused, for these reasons at these places.
+    #[track_caller]
+    fn check(yaml: &str, expected: &str) {
+        assert_eq!(read(yaml).expect_err("should be refused"), expected);
+    }
+
+    /// As [`check`], without the hints.
+    #[track_caller]
+    fn check_messages(yaml: &str, expected: &[&str]) {
+        let refused = read(yaml).expect_err("should be refused");
+        let messages: Vec<&str> =
+            refused.lines().map(|line| line.split("; ").next().unwrap_or(line)).collect();
+        assert_eq!(messages, expected);
+    }
+
+    #[track_caller]
+    fn good(yaml: &str) -> Config {
+        read(yaml).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    const SILENT: &str =
+        concat!("remove it; Standin ", env!("CARGO_PKG_VERSION"), " ignores no key silently");
+
+    #[test]
+    fn nothing_said_is_the_defaults() {
+        for yaml in [
+            "",
+            "# only a comment\n",
+            "\u{feff}---\n\n",
+            "{}",
+            "null",
+            "callbacks:\nlimits: {}\nlisten:\nspecs:\n",
+        ] {
+            assert_eq!(good(yaml), Config::default(), "{yaml:?}");
+        }
+    }
+
+    #[test]
+    fn the_example_file_shows_the_defaults() {
+        let example = include_str!("../../config/standin.yaml");
+        let servers = vec!["http://127.0.0.1:9000".parse().expect("a server")];
+        let upstreams = [("default".to_owned(), Upstream::new(servers))].into();
+        assert_eq!(good(example), Config { upstreams, ..Config::default() });
+    }
+
+    #[test]
+    fn every_key_comes_to_its_place() {
+        let seconds = Duration::from_secs;
+        let server = |text: &str| Server::from_str(text).expect("a server");
+        let config = good(
+            r#"
+listen: [":8080", {address: "[::1]:8443", h2c: false}, 8081]
+admin: {address: 0.0.0.0:9900, token: "s3cret", hosts: [Standin.Example]}
+upstreams:
+  default: {servers: ["http://a", "h2c://b:1"], connect_timeout: 1s, response_timeout: 2m, host: preserve}
+  other: {servers: https://c}
+specs:
+  - {source: specs/a.yaml, base_path: /v1/, upstream: other, mode: pass}
+  - source: /b.json
+mode: pass
+rules:
+  - {operations: [createUser, GET /user/*, "tag:billing"], mode: mock}
+  - {operations: /x/**, unmatched: reject}
+unmatched: reject
+validate: {request: off, response: off, security: off}
+overrides: false
+reveal: false
+cors: off
+callbacks:
+  enabled: false
+  delay: 1.5s
+  order: started
+  timeout: 1s
+  retry: []
+  allow: [peer, 10.0.0.0/8]
+  deny: ["*.example.com"]
+  per_host: 1
+  concurrency: 2
+  queue: 3
+  store: memory
+  base_url: http://127.0.0.1:3000/base
+reload: {watch: false, poll: 1m}
+limits: {connections: 1, header: 2KiB, headers: 3, uri: 4KB, write_timeout: 5s, keepalive: 0s, mocked_body: 6}
+threads: 2
+shutdown: {pre_drain: 5s, drain: 0s}
+state: memory
+log: {format: json, level: "warn,standin=debug"}
+"#,
+        );
+        let route = |method, path| Selector::Route { method, path };
+        let expected = Config {
+            listen: vec!["0.0.0.0:8080".into(), "[::1]:8443".into(), "127.0.0.1:8081".into()],
+            admin: Admin {
+                address: Some("0.0.0.0:9900".into()),
+                token: Some("s3cret".into()),
+                hosts: vec!["standin.example".into()],
+            },
+            upstreams: [
+                (
+                    "default".to_owned(),
+                    Upstream {
+                        servers: vec![
+                            server("http://a"),
+                            Server { scheme: Scheme::H2c, host: "b".into(), port: 1 },
+                        ],
+                        connect_timeout: seconds(1),
+                        response_timeout: seconds(120),
+                    },
+                ),
+                ("other".to_owned(), Upstream::new(vec![server("https://c")])),
+            ]
+            .into(),
+            specs: vec![
+                Spec {
+                    source: "/etc/standin/specs/a.yaml".into(),
+                    base_path: Some("/v1".into()),
+                    upstream: Some("other".into()),
+                    mode: Some(Mode::Pass),
+                },
+                Spec { source: "/b.json".into(), base_path: None, upstream: None, mode: None },
+            ],
+            mode: Mode::Pass,
+            rules: vec![
+                Rule {
+                    operations: vec![
+                        Selector::Id("createUser".into()),
+                        route(Some(http::Method::GET), vec![Segment::Literal("user".into()), Segment::One]),
+                        Selector::Tag("billing".into()),
+                    ],
+                    mode: Some(Mode::Mock),
+                    unmatched: None,
+                },
+                Rule {
+                    operations: vec![route(None, vec![Segment::Literal("x".into()), Segment::Any])],
+                    mode: None,
+                    unmatched: Some(Unmatched::Reject),
+                },
+            ],
+            unmatched: Unmatched::Reject,
+            overrides: false,
+            reveal: false,
+            callbacks: Callbacks {
+                enabled: false,
+                delay: Duration::from_millis(1500),
+                order: Order::Started,
+                timeout: seconds(1),
+                allow: vec![Target::Peer, Target::Net("10.0.0.0/8".parse().expect("a network"))],
+                deny: vec![Target::Under("example.com".into())],
+                per_host: 1,
+                concurrency: 2,
+                queue: 3,
+                base_url: Some("http://127.0.0.1:3000/base".parse().expect("a URL")),
+            },
+            reload: Reload { watch: false, poll: seconds(60) },
+            limits: Limits {
+                connections: 1,
+                header: 2048,
+                headers: 3,
+                uri: 4000,
+                write_timeout: seconds(5),
+                keepalive: seconds(0),
+                mocked_body: 6,
+            },
+            threads: Some(2),
+            shutdown: Shutdown { pre_drain: seconds(5), drain: seconds(0) },
+            log: Log { format: LogFormat::Json, level: "warn,standin=debug".into() },
+        };
+        assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn json_is_read_as_well() {
+        assert_eq!(good(r#"{"mode": "pass", "threads": 2}"#).threads, Some(2));
+    }
+
+    #[test]
+    fn an_unknown_key_has_its_place_and_the_nearest_known_one() {
+        check("mode: mock\ncalback: {}", "c:2:1: unknown key `calback`; did you mean `callbacks`?");
+        check("callbacks:\n  dely: 3s", "c:2:3: unknown key `dely` in `callbacks`; did you mean `delay`?");
+        check(
+            "reload: {watch: true, xyz: 1}",
+            "c:1:23: unknown key `xyz` in `reload`; known keys: `watch`, `poll`",
+        );
+        check(
+            "shutdown: {a: 1}\nlimits: {b: 1}",
+            "c:1:12: unknown key `a` in `shutdown`; known keys: `pre_drain`, `drain`\n\
+             c:2:10: unknown key `b` in `limits`; known keys: `connections`, `header`, `headers`, `uri`, \
+             `write_timeout`, `keepalive`, `mocked_body`",
+        );
+        check_messages("rules: [{operations: a, xyz: 1}]", &["c:1:25: unknown key `xyz` in `rules[0]`"]);
+    }
+
+    #[test]
+    fn all_problems_are_told_in_the_order_of_the_text() {
+        check_messages(
+            "threads: 0\nspecs:\n  - mode: mokc\n  - {source: a, mode: passs}\nlisten: [nowhere, 1.2.3:4]\nzzz: 1\n",
+            &[
+                "c:1:10: `threads`: 0 makes no sense here",
+                "c:3:5: `specs[0]` has no `source`",
+                "c:3:11: `specs[0].mode`: unknown value `mokc`",
+                "c:4:23: `specs[1].mode`: unknown value `passs`",
+                "c:5:10: `listen[0]`: `nowhere` has no port",
+                "c:5:19: `listen[1]`: `1.2.3` is no IPv4 address",
+                "c:6:1: unknown key `zzz`",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_problem_points_at_the_value_by_width_and_pointer() {
+        let problems =
+            parse("c", "callbacks:\n  delay: fast", &environment, Path::new("/")).expect_err("no duration");
+        let place = problems[0].place.as_ref().expect("a place");
+        assert_eq!((place.line, place.column, place.width), (2, 10, 4));
+        assert_eq!(place.text, "  delay: fast");
+        assert_eq!(place.pointer, "/callbacks/delay");
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_is_an_error() {
+        let problems = parse("c", "mode: mock\nmode: pass", &environment, Path::new("/")).expect_err("twice");
+        assert_eq!(problems.len(), 1);
+        assert_eq!(problems[0].severity, Severity::Error);
+        assert_eq!(problems[0].hint.as_deref(), Some("take it out"));
+        assert_eq!(problems[0].place.as_ref().map(|place| (place.line, place.column)), Some((2, 1)));
+    }
+
+    #[test]
+    fn a_syntax_error_has_its_place() {
+        let problems =
+            parse("c", "mode: mock\nlog: {format: [}", &environment, Path::new("/")).expect_err("no YAML");
+        assert_eq!(problems.len(), 1);
+        assert_eq!(problems[0].place.as_ref().map(|place| place.line), Some(2));
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_refused() {
+        check("- a", "c:1:1: a config file: expected a mapping, found a list");
+        check("log: info", "c:1:6: `log`: expected a mapping, found `info`");
+        check("upstreams: [a]", "c:1:12: `upstreams`: expected a mapping, found a list");
+        check("specs: a.yaml", "c:1:8: `specs`: expected a list, found `a.yaml`");
+        check("specs: [a.yaml]", "c:1:9: `specs[0]`: expected a mapping, found `a.yaml`");
+        check("mode: [mock]", "c:1:7: `mode`: expected a value, found a list");
+        check("reveal: maybe", "c:1:9: `reveal`: expected `true` or `false`, found `maybe`");
+        check("threads: many", "c:1:10: `threads`: `many` is no whole number; write a number such as `4`");
+        check(
+            "admin: {token: 123}",
+            "c:1:16: `admin.token`: expected a string, found `123`; put it into quotes",
+        );
+        check("callbacks: {allow: peer}", "c:1:20: `callbacks.allow`: expected a list, found `peer`");
+        check("listen: [null]", "c:1:10: `listen[0]`: expected a value, found nothing");
+    }
+
+    #[test]
+    fn a_variable_is_read_as_what_it_stands_for() {
+        let config = good(
+            "threads: ${N}\nreveal: ${YES}\nlisten: 127.0.0.1:${GONE:-1}\nadmin: {token: \"${TOKEN}\"}\n\
+             callbacks: {delay: '${N}s'}\nupstreams: {default: {servers: ['http://${HOST}']}}",
+        );
+        assert_eq!(config.threads, Some(3));
+        assert!(config.reveal);
+        assert_eq!(config.listen, ["127.0.0.1:1"]);
+        assert_eq!(config.admin.token.as_deref(), Some("0123"));
+        assert_eq!(config.callbacks.delay, Duration::from_secs(3));
+        assert_eq!(config.upstreams["default"].servers[0].host, "api");
+    }
+
+    #[test]
+    fn a_variable_that_is_empty_is_as_if_the_key_were_not_there() {
+        let config = good("threads: ${EMPTY}\nadmin: {token: '${GONE:-}'}\nlisten: ${GONE:-}");
+        assert_eq!(config, Config::default());
+    }
+
+    #[test]
+    fn two_dollars_are_a_literal_one() {
+        assert_eq!(good("specs: [{source: 'a$${N}'}]").specs[0].source, "/etc/standin/a${N}");
+    }
+
+    #[test]
+    fn a_variable_that_is_not_set_is_an_error() {
+        check(
+            "mode: mock\nthreads: ${GONE}",
+            "c:2:10: `threads`: the variable `GONE` is not set; set it, or give a default: `${GONE:-value}`",
+        );
+        check_messages("listen: [a:1, 'b:${A B}']", &["c:1:15: `listen[1]`: `A B` is no variable's name"]);
+    }
+
+    #[test]
+    fn variables_are_not_looked_for_in_keys() {
+        check_messages("${N}: 1", &["c:1:1: unknown key `${N}`"]);
+    }
+
+    #[test]
+    fn what_is_not_built_yet_says_so() {
+        check("missing: [404]", &format!("c:1:1: `missing` is not built yet; {SILENT}"));
+        check(
+            "validate: {request: report}",
+            &format!("c:1:21: `validate.request`: `report` is not built yet; {SILENT}"),
+        );
+        check("cors: on", &format!("c:1:7: `cors`: `on` is not built yet; {SILENT}"));
+        check(
+            "callbacks: {retry: [1s]}",
+            &format!("c:1:20: `callbacks.retry`: a list with entries is not built yet; {SILENT}"),
+        );
+        check("limits: {body_rate: 1KiB}", &format!("c:1:10: `limits.body_rate` is not built yet; {SILENT}"));
+        check_messages("cors: true", &["c:1:7: `cors`: `true` is not built yet"]);
+        check_messages("journal:", &["c:1:1: `journal` is not built yet"]);
+        check_messages("journal: {entries: 1}", &["c:1:1: `journal` is not built yet"]);
+        check_messages("state: redis://a", &["c:1:8: `state`: `redis://a` is not built yet"]);
+        check_messages("state: {a: b}", &["c:1:8: `state`: this is not built yet"]);
+        check_messages("callbacks: {store: /data}", &["c:1:20: `callbacks.store`: `/data` is not built yet"]);
+        check_messages("callbacks: {secret: a}", &["c:1:13: `callbacks.secret` is not built yet"]);
+        check_messages("callbacks: {secret_file: a}", &["c:1:13: `callbacks.secret_file` is not built yet"]);
+        check_messages("limits: {header_timeout: 1s}", &["c:1:10: `limits.header_timeout` is not built yet"]);
+        check_messages(
+            "listen: {address: ':1', h2c: true}",
+            &["c:1:30: `listen.h2c`: `true` is not built yet"],
+        );
+        check_messages("listen: [{address: ':1', tls: {}}]", &["c:1:26: `listen[0].tls` is not built yet"]);
+        check_messages("listen: unix:/run/a", &["c:1:9: `listen`: a unix socket is not built yet"]);
+        check_messages(
+            "specs: [{source: 'a/*.yaml'}]",
+            &["c:1:18: `specs[0].source`: a glob, `a/*.yaml`, is not built yet"],
+        );
+        check_messages(
+            "specs: [{source: 'http://a/b'}]",
+            &["c:1:18: `specs[0].source`: a document by URL, `http://a/b`, is not built yet"],
+        );
+    }
+
+    #[test]
+    fn upstreams_rules_and_modes_say_what_is_not_built_yet() {
+        let upstream = |more: &str| format!("upstreams: {{a: {{servers: ['http://b'], {more}}}}}");
+        check_messages(&upstream("health: {}"), &["c:1:40: `upstreams.a.health` is not built yet"]);
+        check_messages(&upstream("tls: {}"), &["c:1:40: `upstreams.a.tls` is not built yet"]);
+        check_messages(
+            &upstream("host: upstream"),
+            &["c:1:46: `upstreams.a.host`: `upstream` is not built yet"],
+        );
+        for key in ["delay", "fault", "missing"] {
+            let expected = format!("c:1:25: `rules[0].{key}` is not built yet");
+            check_messages(&format!("rules: [{{operations: a, {key}: 1}}]"), &[&expected]);
+        }
+        check(
+            "mode: match",
+            concat!(
+                "c:1:7: `mode`: `match` is not built yet; this version has `mock`, `pass`; Standin ",
+                env!("CARGO_PKG_VERSION"),
+                " ignores no value silently"
+            ),
+        );
+        check_messages(
+            "specs: [{source: a, mode: fallback}]",
+            &["c:1:27: `specs[0].mode`: `fallback` is not built yet"],
+        );
+        check_messages("unmatched: generate", &["c:1:12: `unmatched`: `generate` is not built yet"]);
+        check_messages(
+            "rules: [{operations: a, unmatched: upstream}]",
+            &["c:1:36: `rules[0].unmatched`: `upstream` is not built yet"],
+        );
+    }
+
+    #[test]
+    fn the_admin_port_can_be_turned_off() {
+        for yaml in ["admin: off", "admin: false", "admin: {address: off}"] {
+            assert_eq!(good(yaml).admin.address, None, "{yaml}");
+        }
+    }
+
+    #[test]
+    fn an_admin_port_past_loopback_needs_a_token() {
+        check(
+            "admin: 0.0.0.0:9900",
+            "c:1:8: `admin`: `0.0.0.0:9900` can be reached by others and has no token; set `admin.token`, or listen on 127.0.0.1",
+        );
+        check_messages(
+            "admin:\n  address: box:1",
+            &["c:2:3: `admin`: `box:1` can be reached by others and has no token"],
+        );
+        check_messages(
+            "admin: {address: ':1', token: '${EMPTY}'}",
+            &["c:1:8: `admin`: `0.0.0.0:1` can be reached by others and has no token"],
+        );
+        good("admin: localhost:1");
+        good("admin: {address: ':1', token: a}");
+    }
+
+    #[test]
+    fn a_token_is_never_repeated() {
+        check(
+            "admin: {token: 'a secret'}",
+            "c:1:16: `admin.token`: a token is visible ASCII characters without spaces",
+        );
+    }
+
+    #[test]
+    fn a_document_names_an_upstream_that_there_is() {
+        let yaml = "upstreams: {billing: {servers: ['http://a']}}\nspecs:\n  - {source: a, upstream: biling}\n  - {source: a, upstream: x}";
+        check(
+            yaml,
+            "c:3:27: `specs[0].upstream`: there is no upstream `biling`; did you mean `billing`?\n\
+             c:4:27: `specs[1].upstream`: there is no upstream `x`; there are `billing`, `default`",
+        );
+    }
+
+    #[test]
+    fn the_default_upstream_can_come_from_a_flag() {
+        good("specs: [{source: a, upstream: default}]");
+    }
+
+    #[test]
+    fn an_upstream_with_a_problem_is_still_there() {
+        check_messages(
+            "upstreams: {a: {servers: [b]}}\nspecs: [{source: a, upstream: a}]",
+            &["c:1:27: `upstreams.a.servers[0]`: `b` has no scheme"],
+        );
+        check_messages("upstreams: {a: {}}", &["c:1:16: `upstreams.a` has no `servers`"]);
+        check_messages(
+            "upstreams: {a: {servers: []}}",
+            &["c:1:26: `upstreams.a.servers`: an empty list makes no sense here"],
+        );
+        check_messages(
+            "upstreams: {a: http://b}",
+            &["c:1:16: `upstreams.a`: expected a mapping, found `http://b`"],
+        );
+    }
+
+    #[test]
+    fn each_kind_of_value_is_checked_where_it_stands() {
+        check(
+            "callbacks: {delay: 3}",
+            "c:1:20: `callbacks.delay`: `3` has no unit; add a unit: `3s`, `3ms`, `3m`",
+        );
+        check_messages(
+            "callbacks: {timeout: 0s}",
+            &["c:1:22: `callbacks.timeout`: a duration of 0 makes no sense here"],
+        );
+        check_messages("callbacks: {order: random}", &["c:1:20: `callbacks.order`: unknown value `random`"]);
+        check_messages(
+            "callbacks: {allow: [peer, 'a:1']}",
+            &["c:1:27: `callbacks.allow[1]`: `a:1` is no host"],
+        );
+        check_messages(
+            "callbacks: {base_url: 'ftp://a'}",
+            &["c:1:23: `callbacks.base_url`: `ftp://a` is no http or https URL"],
+        );
+        for key in ["per_host", "concurrency", "queue"] {
+            let column = "callbacks: {: ".len() + key.len() + 1;
+            let expected = format!("c:1:{column}: `callbacks.{key}`: 0 makes no sense here");
+            check_messages(&format!("callbacks: {{{key}: 0}}"), &[&expected]);
+        }
+        check_messages("limits: {connections: 0}", &["c:1:23: `limits.connections`: 0 makes no sense here"]);
+        check_messages("limits: {header: 64K}", &["c:1:18: `limits.header`: `64K` is no size"]);
+        check_messages(
+            "rules: [{operations: GTE /a}]",
+            &["c:1:22: `rules[0].operations`: unknown method `GTE`"],
+        );
+        check_messages("rules: [{mode: mock}]", &["c:1:9: `rules[0]` has no `operations`"]);
+        check_messages(
+            "rules: [{operations: []}]",
+            &["c:1:22: `rules[0].operations`: an empty list makes no sense here"],
+        );
+        check_messages(
+            "specs: [{source: a, base_path: v1}]",
+            &["c:1:32: `specs[0].base_path`: `v1` does not begin with `/`"],
+        );
+        check_messages("log: {level: inof}", &["c:1:14: `log.level`: `inof` is no log level"]);
+        check_messages("log: {format: xml}", &["c:1:15: `log.format`: unknown value `xml`"]);
+        check_messages("reload: {poll: 0s}", &["c:1:16: `reload.poll`: a duration of 0 makes no sense here"]);
+        check_messages("listen: []", &["c:1:9: `listen`: an empty list makes no sense here"]);
+        check_messages("admin: {hosts: ['a:1']}", &["c:1:17: `admin.hosts[0]`: `a:1` is no host name"]);
+    }
+
+    #[test]
+    fn an_anchor_is_read_where_it_is_used() {
+        let config = good("specs:\n  - &a {source: a, mode: pass}\n  - {<<: *a, source: b}");
+        assert_eq!(config.specs[1].mode, Some(Mode::Pass));
+    }
+}

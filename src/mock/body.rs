@@ -1,0 +1,111 @@
+//! An example's value as the body that is sent.
+
+use super::choose::accept::MediaType;
+use super::template::{Builder, Form, Template};
+use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::tree::{Kind, Value};
+
+const BAD_TEMPLATE: Code = Code("SI0201");
+const ODD_VALUE: Code = Code("SI0202");
+
+/// The body of an example in a media type. JSON values are compact, in document order; a string
+/// under a JSON type stands as it is if it is JSON or has a template; other strings as they are.
+pub fn of(value: Value<'_>, media: &MediaType, diagnostics: &mut Vec<Diagnostic>) -> Template {
+    match (media.is_json(), value.kind()) {
+        (true, Kind::String(text)) if text.contains("{{") || is_json(text) => {
+            parse(text, Form::Json, value, diagnostics)
+        }
+        (false, Kind::String(text)) => parse(text, Form::Text, value, diagnostics),
+        (false, Kind::Mapping | Kind::Sequence) if !media.as_str().contains('*') => {
+            diagnostics.push(
+                value
+                    .problem(
+                        Severity::Warning,
+                        ODD_VALUE,
+                        format!("an object shown as {media} is sent as JSON"),
+                    )
+                    .hint("write the text itself, as a block scalar (`value: |`)"),
+            );
+            json(value, diagnostics)
+        }
+        _ => json(value, diagnostics),
+    }
+}
+
+/// A header's value: scalars by their text, arrays joined by commas (OpenAPI's `simple` style).
+pub fn header(value: Value<'_>, diagnostics: &mut Vec<Diagnostic>) -> Template {
+    let text = match value.kind() {
+        Kind::Sequence => {
+            let items: Vec<_> = value.items().filter_map(Value::text).collect();
+            items.join(",").into()
+        }
+        _ => value.text().unwrap_or_default(),
+    };
+    parse(&text, Form::Header, value, diagnostics)
+}
+
+fn parse(text: &str, form: Form, value: Value<'_>, diagnostics: &mut Vec<Diagnostic>) -> Template {
+    Template::parse(text, form).unwrap_or_else(|error| {
+        diagnostics.push(bad_template(value, &error));
+        let mut plain = Builder::new();
+        plain.literal(text);
+        plain.finish()
+    })
+}
+
+fn bad_template(value: Value<'_>, error: &super::template::Error) -> Diagnostic {
+    let problem = value.problem(Severity::Warning, BAD_TEMPLATE, error.message.clone());
+    match &error.hint {
+        Some(hint) => problem.hint(hint.clone()),
+        None => problem.hint("it is served as it stands"),
+    }
+}
+
+fn json(value: Value<'_>, diagnostics: &mut Vec<Diagnostic>) -> Template {
+    let mut builder = Builder::new();
+    write(value, &mut builder, diagnostics);
+    builder.finish()
+}
+
+/// As deep as the tree, which the reader's limit bounds.
+fn write(value: Value<'_>, out: &mut Builder, diagnostics: &mut Vec<Diagnostic>) {
+    match value.kind() {
+        Kind::Null => out.literal("null"),
+        Kind::Bool(true) => out.literal("true"),
+        Kind::Bool(false) => out.literal("false"),
+        Kind::Number(text) => out.literal(text),
+        Kind::String(text) => {
+            out.literal("\"");
+            if let Err(error) = out.string(text) {
+                diagnostics.push(bad_template(value, &error));
+            }
+            out.literal("\"");
+        }
+        Kind::Sequence => {
+            out.literal("[");
+            for (position, item) in value.items().enumerate() {
+                if position > 0 {
+                    out.literal(",");
+                }
+                write(item, out, diagnostics);
+            }
+            out.literal("]");
+        }
+        Kind::Mapping => {
+            out.literal("{");
+            for (position, (key, item)) in value.entries().enumerate() {
+                out.literal(if position > 0 { ",\"" } else { "\"" });
+                if let Err(error) = out.string(key.text()) {
+                    diagnostics.push(bad_template(item, &error));
+                }
+                out.literal("\":");
+                write(item, out, diagnostics);
+            }
+            out.literal("}");
+        }
+    }
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}

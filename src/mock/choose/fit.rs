@@ -1,0 +1,124 @@
+//! How well an exchange fits a request.
+
+use std::borrow::Cow;
+
+use super::Exchange;
+use crate::mock::message::Request;
+use crate::spec::document::Location;
+
+/// A value that an exchange gives for a parameter.
+#[derive(Debug)]
+pub struct Wanted {
+    pub name: Box<str>,
+    pub location: Location,
+    pub value: WantedValue,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum WantedValue {
+    /// A scalar, by its text.
+    One(Box<str>),
+    /// An array, whatever the order; sorted, each once.
+    Set(Box<[Box<str>]>),
+}
+
+/// A body that an exchange gives for the request.
+#[derive(Debug, PartialEq)]
+pub enum WantedBody {
+    Json(serde_json::Value),
+    Text(Box<str>),
+}
+
+/// More is better: a body that fits, then the number of values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fit {
+    full: bool,
+    values: usize,
+}
+
+/// A request's values, found once for all exchanges.
+pub struct Values<'r, 'a> {
+    request: &'a Request<'r>,
+    found: Vec<(Location, &'a str, Vec<Cow<'r, str>>)>,
+}
+
+impl Exchange {
+    /// None if a parameter differs.
+    pub(super) fn fit<'m>(&'m self, values: &mut Values<'_, 'm>) -> Option<Fit> {
+        if !self.parameters.iter().all(|wanted| wanted.fits(values)) {
+            return None;
+        }
+        let full = self.bodies.is_empty() || self.bodies.iter().any(|body| body.fits(values.request));
+        let given = self.parameters.len() + usize::from(!self.bodies.is_empty());
+        Some(Fit { full, values: given })
+    }
+}
+
+impl Wanted {
+    fn fits<'m>(&'m self, values: &mut Values<'_, 'm>) -> bool {
+        let found = values.of(self.location, &self.name);
+        match &self.value {
+            WantedValue::One(value) => matches!(found, [only] if **only == **value),
+            WantedValue::Set(set) => {
+                // `a=1&a=2` and `a=1,2` are two ways to write one array.
+                let mut items: Vec<&str> = match found {
+                    [only] => only.split(',').map(str::trim).collect(),
+                    many => many.iter().map(AsRef::as_ref).collect(),
+                };
+                items.sort_unstable();
+                items.dedup();
+                items.len() == set.len() && items.iter().zip(set).all(|(item, wanted)| **item == **wanted)
+            }
+        }
+    }
+}
+
+impl WantedBody {
+    fn fits(&self, request: &Request<'_>) -> bool {
+        match self {
+            WantedBody::Json(wanted) => request.body.json().is_some_and(|body| equal(wanted, body)),
+            WantedBody::Text(wanted) => request.body.text().is_some_and(|body| body.trim() == wanted.trim()),
+        }
+    }
+}
+
+impl<'r, 'a> Values<'r, 'a> {
+    pub fn new(request: &'a Request<'r>) -> Self {
+        Values { request, found: Vec::new() }
+    }
+
+    fn of(&mut self, location: Location, name: &'a str) -> &[Cow<'r, str>] {
+        let known = self.found.iter().position(|(place, known, _)| *place == location && *known == name);
+        let at = known.unwrap_or_else(|| {
+            let values = self.read(location, name);
+            self.found.push((location, name, values));
+            self.found.len() - 1
+        });
+        &self.found[at].2
+    }
+
+    fn read(&self, location: Location, name: &str) -> Vec<Cow<'r, str>> {
+        let request = self.request;
+        match location {
+            Location::Path => request.param(name).map(Cow::Borrowed).into_iter().collect(),
+            Location::Query => request.queries(name).collect(),
+            Location::Header => {
+                request.header(name).map(|value| Cow::Borrowed(value.trim())).into_iter().collect()
+            }
+            Location::Cookie => request.cookie(name).into_iter().collect(),
+        }
+    }
+}
+
+/// JSON equality, numbers by value: `1` is `1.0`.
+fn equal(a: &serde_json::Value, b: &serde_json::Value) -> bool {
+    use serde_json::Value::{Array, Number, Object};
+    match (a, b) {
+        (Number(a), Number(b)) => a == b || a.as_f64().is_some_and(|a| Some(a) == b.as_f64()),
+        (Array(a), Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
+        (Object(a), Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| equal(a, b)))
+        }
+        (a, b) => a == b,
+    }
+}

@@ -1,0 +1,515 @@
+//! Documents and rules to mocks, gathering diagnostics.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+
+use super::callback::expression::Url;
+use super::callback::{Payload, Plan};
+use super::choose::accept::MediaType;
+use super::choose::{Exchange, Exchanges, Wanted, WantedBody, WantedValue};
+use super::reply::{Content, Reply};
+use super::{Mocks, Operation, Summary, body, route};
+use crate::config::{Config, Mode, Unmatched};
+use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::spec::document::{self, Document, Example, Location, Media, Response};
+use crate::tree::{Key, Value};
+
+const BAD_MEDIA_TYPE: Code = Code("SI0203");
+const BAD_HEADER: Code = Code("SI0204");
+const BAD_CALLBACK_URL: Code = Code("SI0205");
+const NOTHING_TO_ANSWER: Code = Code("SI0206");
+const CALLBACK_NEVER_SENT: Code = Code("SI0207");
+const SAME_ROUTE: Code = Code("SI0208");
+const BAD_MODE: Code = Code("SI0209");
+const RULE_WITHOUT_OPERATION: Code = Code("SI0210");
+const CALLBACK_WITHOUT_BODY: Code = Code("SI0211");
+
+/// A document and what the config says about it.
+pub struct Source<'t> {
+    pub document: Document<'t>,
+    /// Instead of the paths of its `servers`.
+    pub base_path: Option<String>,
+    pub mode: Option<Mode>,
+}
+
+impl Mocks {
+    /// Compiles documents in the order of the config: of two that have one route, the first keeps it.
+    pub fn compile(sources: &[Source<'_>], config: &Config) -> (Mocks, Vec<Diagnostic>) {
+        let mut mocks = Mocks {
+            documents: Vec::new(),
+            operations: Vec::new(),
+            table: route::Table::default(),
+            overrides: config.overrides,
+        };
+        let mut diagnostics = Vec::new();
+        let mut places: Vec<Key<'_>> = Vec::new();
+        let mut matched = vec![false; config.rules.iter().map(|rule| rule.operations.len()).sum()];
+        for (number, source) in sources.iter().enumerate() {
+            let document = &source.document;
+            mocks.documents.push(Summary {
+                source: document.source.clone(),
+                title: document.title.to_owned(),
+                version: document.version.clone(),
+                openapi: document.openapi.clone(),
+            });
+            for operation in &document.operations {
+                let bases =
+                    source.base_path.as_ref().map_or(operation.bases.as_slice(), std::slice::from_ref);
+                let mut compiler = Compiler {
+                    config,
+                    source,
+                    operation,
+                    diagnostics: &mut diagnostics,
+                    matched: &mut matched,
+                };
+                let mut compiled = compiler.operation(number, bases.first().map_or("", String::as_str));
+                let at = mocks.operations.len();
+                for base in bases {
+                    match mocks.table.insert(base, operation.path, operation.method.clone(), at) {
+                        Ok(()) => compiled.routed = true,
+                        Err(route::Taken(target)) => {
+                            diagnostics.push(same_route(
+                                operation,
+                                base,
+                                &mocks.operations,
+                                target,
+                                &places,
+                                at,
+                            ));
+                        }
+                    }
+                }
+                places.push(operation.key);
+                mocks.operations.push(compiled);
+            }
+        }
+        unmatched_rules(config, &matched, &mocks, &mut diagnostics);
+        (mocks, diagnostics)
+    }
+}
+
+fn same_route(
+    operation: &document::Operation<'_>,
+    base: &str,
+    compiled: &[Operation],
+    target: route::Target,
+    places: &[Key<'_>],
+    at: usize,
+) -> Diagnostic {
+    let route = format!("{} {base}{}", operation.method, operation.path);
+    let first = places.get(target.operation).copied().filter(|_| target.operation != at);
+    let problem = operation.key.problem(Severity::Warning, SAME_ROUTE, format!("`{route}` is there already"));
+    match (first, compiled.get(target.operation)) {
+        (Some(first), Some(other)) => {
+            let place = first.place();
+            problem.hint(format!(
+                "{}:{} has it, as `{}`; the first one answers",
+                place.file, place.line, other.label
+            ))
+        }
+        _ => problem,
+    }
+}
+
+fn unmatched_rules(config: &Config, matched: &[bool], mocks: &Mocks, diagnostics: &mut Vec<Diagnostic>) {
+    let selectors = config.rules.iter().flat_map(|rule| &rule.operations);
+    for (selector, _) in selectors.zip(matched).filter(|(_, matched)| !**matched) {
+        let message = format!("no operation is `{selector}`, which a rule of the config names");
+        let mut problem = Diagnostic::new(Severity::Warning, RULE_WITHOUT_OPERATION, message);
+        let labels = mocks.operations.iter().map(|operation| &*operation.label);
+        if let Some(near) = crate::diagnostic::nearest(&selector.to_string(), labels) {
+            problem = problem.hint(format!("did you mean `{near}`?"));
+        }
+        diagnostics.push(problem);
+    }
+}
+
+struct Compiler<'a, 't> {
+    config: &'a Config,
+    source: &'a Source<'t>,
+    operation: &'a document::Operation<'t>,
+    diagnostics: &'a mut Vec<Diagnostic>,
+    /// Which selectors of the rules have found an operation.
+    matched: &'a mut [bool],
+}
+
+impl<'t> Compiler<'_, 't> {
+    fn operation(&mut self, document: usize, base: &str) -> Operation {
+        let operation = self.operation;
+        let template = format!("{base}{}", operation.path);
+        let label: Arc<str> = match operation.id {
+            Some(id) => id.into(),
+            None => format!("{} {template}", operation.method).into(),
+        };
+        let rule = self.rule(&template);
+        let (mode, decided_by) = self.mode(rule.0);
+        let unmatched = self.unmatched(rule.1);
+        let exchanges = self.exchanges(&label);
+        let callbacks = self.callbacks(&exchanges);
+        let parameters = route::parameters(operation.path).map(Into::into);
+        let base_parameters = route::parameters(base).map(Into::into);
+        let parameters: Box<[Box<str>]> = base_parameters.chain(parameters).collect();
+        let replies = exchanges.all.iter().flat_map(|exchange| &exchange.replies).chain(&exchanges.empty);
+        let needs_body = exchanges.look_at_body()
+            || replies.into_iter().any(|reply| reply.needs().request_body)
+            || callbacks.iter().any(|plan| plan.needs().request_body);
+        let compiled = Operation {
+            label,
+            method: operation.method.clone(),
+            template,
+            document,
+            mode,
+            decided_by,
+            routed: false,
+            unmatched,
+            parameters,
+            exchanges,
+            callbacks,
+            needs_body,
+        };
+        if mode != Mode::Pass && !compiled.answers() {
+            let message = format!("`{}` has no example of a response to answer with", compiled.label);
+            self.diagnostics.push(
+                operation
+                    .key
+                    .problem(Severity::Warning, NOTHING_TO_ANSWER, message)
+                    .hint("give one of its responses an `example`; instances of schemas are not built yet"),
+            );
+        }
+        compiled
+    }
+
+    /// What the rules of the config set: each key comes from the first matching rule that sets it.
+    fn rule(&mut self, template: &str) -> (Option<Mode>, Option<Unmatched>) {
+        let operation = self.operation;
+        let (mut mode, mut unmatched) = (None, None);
+        let mut number = 0;
+        for rule in &self.config.rules {
+            let mut fits = false;
+            for selector in &rule.operations {
+                let matches = selector.matches(operation.id, &operation.method, template, &operation.tags);
+                self.matched[number] |= matches;
+                fits |= matches;
+                number += 1;
+            }
+            if fits {
+                mode = mode.or(rule.mode);
+                unmatched = unmatched.or(rule.unmatched);
+            }
+        }
+        (mode, unmatched)
+    }
+
+    fn mode(&mut self, rule: Option<Mode>) -> (Mode, &'static str) {
+        if let Some(mode) = rule {
+            return (mode, "rules");
+        }
+        let extension = self.operation.extension.and_then(|extension| extension.get("mode"));
+        let named = [("mock", Mode::Mock), ("pass", Mode::Pass)];
+        if let Some(mode) = extension.and_then(|value| self.word(value, &named, &["match", "fallback"])) {
+            return (mode, "x-standin");
+        }
+        match self.source.mode {
+            Some(mode) => (mode, "specs"),
+            None => (self.config.mode, "mode"),
+        }
+    }
+
+    fn unmatched(&mut self, rule: Option<Unmatched>) -> Unmatched {
+        let extension = self.operation.extension.and_then(|extension| extension.get("unmatched"));
+        let named = [("example", Unmatched::Example), ("reject", Unmatched::Reject)];
+        let extension = extension.and_then(|value| self.word(value, &named, &["generate", "upstream"]));
+        rule.or(extension).unwrap_or(self.config.unmatched)
+    }
+
+    fn word<T: Copy>(&mut self, value: Value<'t>, named: &[(&str, T)], planned: &[&str]) -> Option<T> {
+        let text = value.text().unwrap_or_default();
+        let found = named.iter().find(|(name, _)| *name == text).map(|(_, word)| *word);
+        if found.is_none() {
+            let message = match planned.contains(&&*text) {
+                true => format!("`{text}` is not built yet"),
+                false => format!("`{text}` is none of the words there are"),
+            };
+            let words: Vec<_> = named.iter().map(|(name, _)| *name).collect();
+            self.diagnostics.push(
+                value
+                    .problem(Severity::Error, BAD_MODE, message)
+                    .hint(format!("write `{}`", words.join("` or `"))),
+            );
+        }
+        found
+    }
+
+    fn exchanges(&mut self, label: &Arc<str>) -> Exchanges {
+        let operation = self.operation;
+        let mut found: Vec<(u16, Option<&'t str>, Vec<Reply>)> = Vec::new();
+        let mut preferred: Vec<&Response<'t>> = operation.responses.iter().collect();
+        preferred.sort_by_key(|response| response.status.preference());
+        for response in &operation.responses {
+            for name in names(response) {
+                let preference = response.status.preference();
+                let known = found.iter().position(|(_, known, _)| *known == name);
+                if known.is_some_and(|at| found[at].0 <= preference) {
+                    continue;
+                }
+                let replies = self.replies(label, response, name);
+                match known {
+                    _ if replies.is_empty() => {}
+                    Some(at) => found[at] = (preference, name, replies),
+                    None => found.push((preference, name, replies)),
+                }
+            }
+        }
+        let (unmatched, empty) = self.last_resort(label, &preferred, &found);
+        let all = found.into_iter().map(|(_, name, replies)| Exchange {
+            name: name.map(Into::into),
+            parameters: self.parameters(name),
+            bodies: self.bodies(name),
+            replies: replies.into(),
+        });
+        Exchanges { all: all.collect(), unmatched, empty }
+    }
+
+    /// What answers where nothing fits: the exchanges of the preferred response that has any, or a
+    /// response without content. A success without examples never gives way to an error's example.
+    fn last_resort(
+        &mut self,
+        label: &Arc<str>,
+        preferred: &[&Response<'t>],
+        found: &[(u16, Option<&'t str>, Vec<Reply>)],
+    ) -> (Box<[usize]>, Option<Reply>) {
+        let succeeds = |response: &Response<'_>| response.status.preference() < 302;
+        let any_success = preferred.iter().any(|response| succeeds(response));
+        for response in preferred.iter().filter(|response| !any_success || succeeds(response)) {
+            let status = response.status.status();
+            let own =
+                |(_, _, replies): &(u16, _, Vec<Reply>)| replies.iter().any(|reply| reply.status == status);
+            let numbers: Box<[usize]> = found
+                .iter()
+                .enumerate()
+                .filter(|(_, exchange)| own(exchange))
+                .map(|(number, _)| number)
+                .collect();
+            if !numbers.is_empty() {
+                return (numbers, None);
+            }
+            if response.content.is_empty() {
+                return (
+                    Box::default(),
+                    Some(self.reply(label, response, None, None, Content::Bytes(Default::default()))),
+                );
+            }
+        }
+        (Box::default(), None)
+    }
+
+    /// An example in each of the media types of a response that have it.
+    fn replies(&mut self, label: &Arc<str>, response: &Response<'t>, name: Option<&'t str>) -> Vec<Reply> {
+        if response.content.is_empty() {
+            return vec![self.reply(label, response, name, None, Content::Bytes(Default::default()))];
+        }
+        let mut found = Vec::new();
+        for media in &response.content {
+            let Some(example) = media.examples.iter().find(|example| example.name == name) else { continue };
+            let Some(kind) = self.media_type(media) else { continue };
+            let content = body::of(example.value, &kind, self.diagnostics).into();
+            found.push(self.reply(label, response, name, Some(kind), content));
+        }
+        found
+    }
+
+    fn reply(
+        &mut self,
+        label: &Arc<str>,
+        response: &Response<'t>,
+        name: Option<&'t str>,
+        media: Option<MediaType>,
+        content: Content,
+    ) -> Reply {
+        let mut reply = Reply::new(response.status.status(), media, content);
+        if self.config.reveal {
+            let example = name.map(|name| ("x-standin-example", name));
+            let revealed =
+                [("x-standin-source", "mock"), ("x-standin-operation", label)].into_iter().chain(example);
+            for (header, text) in revealed {
+                if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
+                    reply.field(HeaderName::from_static(header), value);
+                }
+            }
+        }
+        let mut rendered = Vec::new();
+        for field in &response.headers {
+            // OpenAPI 3.1, 4.8.17: a `Content-Type` here is ignored. The others would break the framing.
+            const NOT_TAKEN: [&str; 5] =
+                ["content-type", "content-length", "transfer-encoding", "connection", "upgrade"];
+            let own = field.examples.iter().find(|example| example.name == name && name.is_some());
+            let Some(example) = own.or_else(|| field.examples.first()) else { continue };
+            let Ok(header) = HeaderName::try_from(field.name) else {
+                let message = format!("`{}` is no name for a header", field.name);
+                self.diagnostics.push(response.key.problem(Severity::Warning, BAD_HEADER, message));
+                continue;
+            };
+            if NOT_TAKEN.contains(&header.as_str()) {
+                continue;
+            }
+            let template = body::header(example.value, self.diagnostics);
+            match template.as_literal().map(HeaderValue::try_from) {
+                Some(Ok(value)) => reply.field(header, value),
+                Some(Err(_)) => self.diagnostics.push(example.value.problem(
+                    Severity::Warning,
+                    BAD_HEADER,
+                    format!("this can't be the value of the header `{header}`"),
+                )),
+                None => rendered.push((header, template)),
+            }
+        }
+        reply.fields(rendered);
+        reply
+    }
+
+    fn media_type(&mut self, media: &Media<'t>) -> Option<MediaType> {
+        let parsed = MediaType::parse(media.key.text());
+        if parsed.is_none() {
+            let message = format!("`{}` is no media type", media.key.text());
+            self.diagnostics.push(
+                media
+                    .key
+                    .problem(Severity::Warning, BAD_MEDIA_TYPE, message)
+                    .hint("write it as `application/json`"),
+            );
+        }
+        parsed
+    }
+
+    fn parameters(&self, name: Option<&str>) -> Box<[Wanted]> {
+        let wanted = self.operation.parameters.iter().filter_map(|parameter| {
+            // OpenAPI 3.1, 4.8.12.1: header parameters of these names are described elsewhere.
+            let described_elsewhere = ["accept", "content-type", "authorization"];
+            if parameter.location == Location::Header
+                && described_elsewhere.contains(&&*parameter.name.to_ascii_lowercase())
+            {
+                return None;
+            }
+            let example = parameter.examples.iter().find(|example| example.name == name)?;
+            let value = wanted_value(example.value)?;
+            Some(Wanted { name: parameter.name.into(), location: parameter.location, value })
+        });
+        wanted.collect()
+    }
+
+    fn bodies(&self, name: Option<&str>) -> Box<[WantedBody]> {
+        let wanted = self.operation.bodies.iter().filter_map(|media| {
+            let example = media.examples.iter().find(|example| example.name == name)?;
+            Some(wanted_body(media, example))
+        });
+        wanted.collect()
+    }
+
+    fn callbacks(&mut self, exchanges: &Exchanges) -> Box<[Arc<Plan>]> {
+        let mut order: Vec<_> = self.operation.callbacks.iter().collect();
+        // A stable sort: those of one order, and those without, stay in their places.
+        order.sort_by_key(|callback| callback.order.unwrap_or(i64::MAX));
+        let plans = order.into_iter().filter_map(|callback| self.plan(callback, exchanges));
+        plans.collect()
+    }
+
+    fn plan(&mut self, callback: &document::Callback<'t>, exchanges: &Exchanges) -> Option<Arc<Plan>> {
+        let url = match Url::parse(callback.url.text()) {
+            Ok(url) => url,
+            Err(error) => {
+                let problem = callback.url.problem(Severity::Warning, BAD_CALLBACK_URL, error.message);
+                self.diagnostics.push(match error.hint {
+                    Some(hint) => problem.hint(hint),
+                    None => problem.hint("the callback is not sent"),
+                });
+                return None;
+            }
+        };
+        let mut payloads = Vec::new();
+        for media in &callback.bodies {
+            let Some(kind) = self.media_type(media) else { continue };
+            for example in &media.examples {
+                let body = body::of(example.value, &kind, self.diagnostics).into();
+                payloads.push(Payload { example: example.name.map(Into::into), media: kind.clone(), body });
+            }
+        }
+        let named = payloads.iter().filter_map(|payload| payload.example.as_deref());
+        let mut names: Vec<Box<str>> = named.map(Into::into).collect();
+        if names.is_empty() {
+            names.extend(callback.refs.iter().map(|name| (*name).into()));
+        }
+        self.lint_callback(callback, &names, &payloads, exchanges);
+        Some(Arc::new(Plan {
+            name: callback.name.into(),
+            method: callback.method.clone(),
+            url,
+            wait: callback.delay,
+            names: names.into(),
+            payloads: payloads.into(),
+        }))
+    }
+
+    fn lint_callback(
+        &mut self,
+        callback: &document::Callback<'t>,
+        names: &[Box<str>],
+        payloads: &[Payload],
+        exchanges: &Exchanges,
+    ) {
+        if payloads.is_empty() && !callback.bodies.is_empty() {
+            let message =
+                format!("callback `{}` has no example of its body, and is sent without one", callback.name);
+            self.diagnostics.push(callback.key.problem(Severity::Warning, CALLBACK_WITHOUT_BODY, message));
+        }
+        let answers: HashSet<&str> = exchanges.names().collect();
+        if !names.is_empty() && !names.iter().any(|name| answers.contains(&**name)) {
+            let message = format!(
+                "callback `{}` is never sent: no response has an example of its names",
+                callback.name
+            );
+            let hint = match names
+                .first()
+                .and_then(|name| crate::diagnostic::nearest(name, answers.iter().copied()))
+            {
+                Some(near) => format!("`{}` is nearly `{near}`, which a response has", names[0]),
+                None => format!("name an example of a response `{}`", names[0]),
+            };
+            self.diagnostics
+                .push(callback.key.problem(Severity::Warning, CALLBACK_NEVER_SENT, message).hint(hint));
+        }
+    }
+}
+
+/// The names of a response's exchanges, in document order; none stands for singular examples.
+fn names<'t>(response: &Response<'t>) -> Vec<Option<&'t str>> {
+    let mut seen = HashMap::new();
+    let examples = response.content.iter().flat_map(|media| &media.examples).map(|example| example.name);
+    let refs = response.refs.iter().filter(|_| response.content.is_empty()).map(|name| Some(*name));
+    examples.chain(refs).filter(|name| seen.insert(*name, ()).is_none()).collect()
+}
+
+fn wanted_value(value: Value<'_>) -> Option<WantedValue> {
+    if value.is_sequence() {
+        let mut items: Vec<Box<str>> =
+            value.items().filter_map(Value::text).map(|text| text.as_ref().into()).collect();
+        items.sort_unstable();
+        items.dedup();
+        return Some(WantedValue::Set(items.into()));
+    }
+    value.text().map(|text| WantedValue::One(text.as_ref().into()))
+}
+
+fn wanted_body(media: &Media<'_>, example: &Example<'_>) -> WantedBody {
+    let json = MediaType::parse(media.key.text()).is_some_and(|media| media.is_json());
+    match example.value.as_str() {
+        // A string that is JSON shows the JSON inside it.
+        Some(text) if json => match serde_json::from_str(text) {
+            Ok(parsed) => WantedBody::Json(parsed),
+            Err(_) => WantedBody::Json(text.into()),
+        },
+        Some(text) => WantedBody::Text(text.into()),
+        None => WantedBody::Json(example.value.to_json()),
+    }
+}

@@ -1,0 +1,78 @@
+//! The errors that Standin itself gives: `application/problem+json` (RFC 9457).
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde_json::json;
+
+/// One kind of error, by its code in `x-standin-error`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    pub code: &'static str,
+    status: StatusCode,
+    title: &'static str,
+}
+
+macro_rules! kinds {
+    ($($name:ident = $status:ident $code:literal $title:literal;)*) => {
+        $(pub const $name: Kind = Kind { code: $code, status: StatusCode::$status, title: $title };)*
+    };
+}
+
+kinds! {
+    BAD_REQUEST = BAD_REQUEST "bad-request" "The request can't be understood";
+    AMBIGUOUS_PATH = BAD_REQUEST "ambiguous-path" "The path is spelled in a way that servers read differently";
+    NO_ROUTE = NOT_FOUND "no-route" "No document lists this path";
+    NO_EXAMPLE_FITS = NOT_FOUND "no-example-fits" "No example of this operation fits the request";
+    METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method-not-allowed" "The path does not have this method";
+    NOT_ACCEPTABLE = NOT_ACCEPTABLE "not-acceptable" "No example has a media type that the client accepts";
+    BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body-too-large" "The body is larger than a mocked operation reads";
+    URI_TOO_LONG = URI_TOO_LONG "uri-too-long" "The request target is too long";
+    HEADER_TOO_LARGE = REQUEST_HEADER_FIELDS_TOO_LARGE "header-too-large" "The header section is too large";
+    INTERNAL = INTERNAL_SERVER_ERROR "internal" "Standin failed";
+    CANNOT_GENERATE = INTERNAL_SERVER_ERROR "cannot-generate" "The document gives nothing to answer with";
+    UPSTREAM_CONNECT = BAD_GATEWAY "upstream-connect" "The upstream can't be reached";
+    UPSTREAM_PROTOCOL = BAD_GATEWAY "upstream-protocol" "The upstream's answer is broken";
+    UPSTREAM_TIMEOUT = GATEWAY_TIMEOUT "upstream-timeout" "The upstream took too long";
+    REQUEST_TIMEOUT = REQUEST_TIMEOUT "request-timeout" "The request took too long to arrive";
+}
+
+const CONTENT: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// An error as it is sent.
+#[derive(Debug)]
+pub struct Problem {
+    pub kind: Kind,
+    pub detail: String,
+    /// `allow` of a 405.
+    pub allow: Option<HeaderValue>,
+}
+
+impl Problem {
+    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Problem { kind, detail: detail.into(), allow: None }
+    }
+
+    pub fn status(&self) -> StatusCode {
+        self.kind.status
+    }
+
+    pub fn render(&self) -> (HeaderMap, Bytes) {
+        let Kind { code, status, title } = self.kind;
+        let body = json!({
+            "type": format!("docs/errors.md#{code}"),
+            "title": title,
+            "status": status.as_u16(),
+            "detail": self.detail,
+        });
+        let body = Bytes::from(body.to_string());
+        let mut headers = HeaderMap::with_capacity(4);
+        headers.insert(CONTENT_TYPE, CONTENT);
+        headers.insert(CONTENT_LENGTH, body.len().into());
+        headers.insert(HeaderName::from_static("x-standin-error"), HeaderValue::from_static(code));
+        if let Some(allow) = &self.allow {
+            headers.insert(http::header::ALLOW, allow.clone());
+        }
+        (headers, body)
+    }
+}

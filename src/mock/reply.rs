@@ -1,0 +1,110 @@
+//! An answer as it is known at load: plain ones as bytes, the others as templates.
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use super::choose::accept::MediaType;
+use super::message::Context;
+use super::template::{Needs, Template};
+
+/// One example in one media type, ready to be sent.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    /// None where there is no content.
+    pub media: Option<MediaType>,
+    /// Everything that the document fixes, `content-length` of a plain body included.
+    headers: HeaderMap,
+    rendered: Box<[(HeaderName, Template)]>,
+    body: Content,
+}
+
+/// What a reply's or a call's body is made from.
+#[derive(Debug)]
+pub enum Content {
+    Bytes(Bytes),
+    Template(Template),
+}
+
+impl From<Template> for Content {
+    fn from(template: Template) -> Self {
+        match template.as_literal() {
+            Some(text) => Content::Bytes(Bytes::copy_from_slice(text.as_bytes())),
+            None => Content::Template(template),
+        }
+    }
+}
+
+impl Content {
+    pub fn render(&self, context: &Context<'_>) -> Bytes {
+        match self {
+            Content::Bytes(bytes) => bytes.clone(),
+            Content::Template(template) => {
+                let mut out = String::new();
+                template.render(context, &mut out);
+                out.into()
+            }
+        }
+    }
+
+    pub fn needs(&self) -> Needs {
+        match self {
+            Content::Bytes(_) => Needs::default(),
+            Content::Template(template) => template.needs(),
+        }
+    }
+}
+
+impl Reply {
+    pub fn new(status: StatusCode, media: Option<MediaType>, body: Content) -> Self {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = media.as_ref().and_then(|media| HeaderValue::from_str(media.as_str()).ok()) {
+            headers.insert(CONTENT_TYPE, value);
+        }
+        // RFC 9110, 6.4.1: these never have content.
+        let body = match status {
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Content::Bytes(Bytes::new()),
+            status if status.is_informational() => Content::Bytes(Bytes::new()),
+            _ => body,
+        };
+        if let Content::Bytes(bytes) = &body
+            && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        {
+            headers.insert(CONTENT_LENGTH, bytes.len().into());
+        }
+        Reply { status, media, headers, rendered: Box::default(), body }
+    }
+
+    /// Adds a field whose value the document fixes.
+    pub fn field(&mut self, name: HeaderName, value: HeaderValue) {
+        self.headers.append(name, value);
+    }
+
+    /// Adds fields whose values are rendered for each answer.
+    pub fn fields(&mut self, rendered: Vec<(HeaderName, Template)>) {
+        self.rendered = rendered.into();
+    }
+
+    pub fn needs(&self) -> Needs {
+        let headers = self.rendered.iter().map(|(_, template)| template.needs());
+        headers.fold(self.body.needs(), |all, needs| all | needs)
+    }
+
+    pub fn render(&self, context: &Context<'_>) -> (HeaderMap, Bytes) {
+        let mut headers = self.headers.clone();
+        let body = self.body.render(context);
+        if let Content::Template(_) = self.body {
+            headers.insert(CONTENT_LENGTH, body.len().into());
+        }
+        for (name, template) in &self.rendered {
+            let mut text = String::new();
+            template.render(context, &mut text);
+            // A header template lets no control character pass, so only its length could be wrong.
+            if let Ok(value) = HeaderValue::try_from(text) {
+                headers.append(name.clone(), value);
+            }
+        }
+        (headers, body)
+    }
+}

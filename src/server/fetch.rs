@@ -1,0 +1,438 @@
+//! The one HTTP client.
+//!
+//! A request goes to addresses that its caller has looked up and checked, and to no others:
+//! nothing is resolved again, no proxy is asked, no redirect is followed.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use rustls::ClientConfig;
+use tokio::time::Instant;
+use url::{Host, Url};
+
+/// The connections that are kept for the next request, and what TLS needs.
+pub struct Fetch {
+    clients: Mutex<Clients>,
+    /// Read from disk when the first https request needs it.
+    tls: tokio::sync::OnceCell<ClientConfig>,
+}
+
+pub struct Request {
+    pub method: Method,
+    /// http or https.
+    pub url: Url,
+    /// Without `host`, and without what frames the message.
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// Why there is no status.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind}: {message}")]
+pub struct Failure {
+    pub kind: Kind,
+    message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The name has no address.
+    Dns,
+    /// No connection.
+    Connect,
+    /// No agreement, or a certificate that is not trusted.
+    Tls,
+    /// Not done in time.
+    Timeout,
+    /// The connection ended, or the answer was no HTTP.
+    Reset,
+}
+
+/// One client keeps connections to one receiver.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Receiver {
+    secure: bool,
+    host: Host<String>,
+    port: u16,
+    /// Sorted: name servers turn them round.
+    addresses: Box<[SocketAddr]>,
+}
+
+#[derive(Default)]
+struct Clients {
+    by_receiver: HashMap<Receiver, (reqwest::Client, u64)>,
+    /// Counts the uses: the least recent goes first.
+    used: u64,
+}
+
+/// Clients kept at once.
+const KEPT: usize = 256;
+
+/// Of an answer's body, read and dropped so that its connection can be used again.
+const BODY: usize = 64 * 1024;
+
+/// For all addresses of a receiver together.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long a connection is kept without use.
+const IDLE: Duration = Duration::from_secs(30);
+
+impl Default for Fetch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Fetch {
+    pub fn new() -> Self {
+        Fetch { clients: Mutex::default(), tls: tokio::sync::OnceCell::new() }
+    }
+
+    /// Sends `request` to the first of `addresses` that answers, and waits for the status.
+    ///
+    /// The end of the answer's body is waited for too, but what becomes of it changes nothing.
+    pub async fn send(
+        &self,
+        request: Request,
+        addresses: &[SocketAddr],
+        deadline: Instant,
+    ) -> Result<StatusCode, Failure> {
+        let answer = tokio::time::timeout_at(deadline, async {
+            let client = self.client(&request.url, addresses).await?;
+            let sent = client
+                .request(request.method, request.url)
+                .headers(request.headers)
+                .body(request.body)
+                .send()
+                .await;
+            sent.map_err(Failure::of)
+        });
+        let mut answer = answer.await.unwrap_or_else(|_| Err(Failure::timeout("no answer in time")))?;
+        let status = answer.status();
+        let drained = tokio::time::timeout_at(deadline, async {
+            let mut left = BODY;
+            while let Ok(Some(chunk)) = answer.chunk().await {
+                left = left.saturating_sub(chunk.len());
+                if left == 0 {
+                    break;
+                }
+            }
+        });
+        let _ = drained.await;
+        Ok(status)
+    }
+
+    async fn client(&self, url: &Url, addresses: &[SocketAddr]) -> Result<reqwest::Client, Failure> {
+        let failed = |message: &str| Failure { kind: Kind::Connect, message: message.to_owned() };
+        let host = url.host().ok_or_else(|| failed("the URL has no host"))?.to_owned();
+        let port = url.port_or_known_default().ok_or_else(|| failed("the URL has no port"))?;
+        let mut sorted: Box<[SocketAddr]> = addresses.into();
+        sorted.sort_unstable();
+        let receiver = Receiver { secure: url.scheme() == "https", host, port, addresses: sorted };
+        if let Some(client) = self.clients().find(&receiver) {
+            return Ok(client);
+        }
+        let tls = if receiver.secure { self.tls().await? } else { plain()? };
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .dns_resolver(Arc::new(Checked(addresses.into())))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .connect_timeout(CONNECT)
+            .pool_idle_timeout(IDLE)
+            .build()
+            .map_err(Failure::of)?;
+        self.clients().keep(receiver, client.clone());
+        Ok(client)
+    }
+
+    fn clients(&self) -> std::sync::MutexGuard<'_, Clients> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn tls(&self) -> Result<ClientConfig, Failure> {
+        let load = || async {
+            let loaded = tokio::task::spawn_blocking(trusting_the_system).await;
+            loaded.unwrap_or_else(|panic| Err(Failure { kind: Kind::Tls, message: panic.to_string() }))
+        };
+        self.tls.get_or_try_init(load).await.cloned()
+    }
+}
+
+/// The addresses of a host: itself, if it is one.
+pub async fn resolve(host: &Host<String>, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
+    let name = match host {
+        Host::Ipv4(ip) => return Ok(vec![SocketAddr::new(IpAddr::V4(*ip), port)]),
+        Host::Ipv6(ip) => return Ok(vec![SocketAddr::new(IpAddr::V6(*ip), port)]),
+        Host::Domain(name) => name.as_str(),
+    };
+    let found = tokio::time::timeout_at(deadline, tokio::net::lookup_host((name, port))).await;
+    match found {
+        Err(_) => Err(Failure::timeout("the name was not resolved in time")),
+        Ok(Err(why)) => Err(Failure { kind: Kind::Dns, message: why.to_string() }),
+        Ok(Ok(addresses)) => {
+            let mut distinct: Vec<SocketAddr> = Vec::new();
+            for address in addresses {
+                if !distinct.contains(&address) {
+                    distinct.push(address);
+                }
+            }
+            Ok(distinct)
+        }
+    }
+}
+
+/// Says the addresses that were checked, whatever the name.
+struct Checked(Vec<SocketAddr>);
+
+impl Resolve for Checked {
+    fn resolve(&self, _: Name) -> Resolving {
+        let addresses: Addrs = Box::new(self.0.clone().into_iter());
+        Box::pin(std::future::ready(Ok(addresses)))
+    }
+}
+
+impl Clients {
+    fn find(&mut self, receiver: &Receiver) -> Option<reqwest::Client> {
+        self.used += 1;
+        let (client, used) = self.by_receiver.get_mut(receiver)?;
+        *used = self.used;
+        Some(client.clone())
+    }
+
+    fn keep(&mut self, receiver: Receiver, client: reqwest::Client) {
+        if self.by_receiver.len() >= KEPT
+            && let Some(oldest) = self.by_receiver.iter().min_by_key(|(_, (_, used))| *used)
+        {
+            let oldest = oldest.0.clone();
+            self.by_receiver.remove(&oldest);
+        }
+        self.by_receiver.insert(receiver, (client, self.used));
+    }
+}
+
+/// For http, where it is not used; reqwest would otherwise read the certificates for each client.
+fn plain() -> Result<ClientConfig, Failure> {
+    Ok(tls_builder()?.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
+}
+
+/// Reads the system's certificates: blocks.
+fn trusting_the_system() -> Result<ClientConfig, Failure> {
+    let verifier =
+        rustls_platform_verifier::Verifier::new(Arc::new(rustls::crypto::ring::default_provider()));
+    let verifier = Arc::new(verifier.map_err(Failure::tls)?);
+    let mut config =
+        tls_builder()?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    config.alpn_protocols = vec!["h2".into(), "http/1.1".into()];
+    Ok(config)
+}
+
+fn tls_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, Failure> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(Failure::tls)
+}
+
+impl Failure {
+    fn of(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        let cause = causes(&error).last().map(ToString::to_string);
+        let kind = if error.is_timeout() || causes(&error).any(is_timeout) {
+            Kind::Timeout
+        } else if causes(&error).any(is_tls) {
+            Kind::Tls
+        } else if error.is_connect() || error.is_builder() {
+            Kind::Connect
+        } else {
+            Kind::Reset
+        };
+        Failure { kind, message: cause.unwrap_or_else(|| error.to_string()) }
+    }
+
+    fn tls(error: rustls::Error) -> Self {
+        Failure { kind: Kind::Tls, message: error.to_string() }
+    }
+
+    fn timeout(message: &str) -> Self {
+        Failure { kind: Kind::Timeout, message: message.to_owned() }
+    }
+
+    /// Without the word of its kind.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+/// The error and what it came from, outermost first. An `io::Error` hides what it wraps.
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        match wrapped {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    })
+}
+
+fn is_timeout(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+}
+
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    error.is::<rustls::Error>()
+}
+
+impl Kind {
+    /// As the metrics label an attempt without a status.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Dns => "dns",
+            Kind::Connect => "connect",
+            Kind::Tls => "tls",
+            Kind::Timeout => "timeout",
+            Kind::Reset => "reset",
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(10)
+    }
+
+    fn get(url: &str) -> Request {
+        let url = Url::parse(url).unwrap();
+        Request { method: Method::GET, url, headers: HeaderMap::new(), body: Bytes::new() }
+    }
+
+    async fn listen() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// Answers every request of every connection with `answer`; counts the connections.
+    async fn receiver(answer: &'static str) -> (SocketAddr, Arc<std::sync::atomic::AtomicUsize>) {
+        let (listener, address) = listen().await;
+        let connections = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = connections.clone();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                tokio::spawn(async move {
+                    let mut buffer = [0; 4096];
+                    while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
+                        let _ = stream.write_all(answer.as_bytes()).await;
+                    }
+                });
+            }
+        });
+        (address, connections)
+    }
+
+    async fn kind_of(url: &str, address: SocketAddr, deadline: Instant) -> Kind {
+        Fetch::new().send(get(url), &[address], deadline).await.unwrap_err().kind
+    }
+
+    #[tokio::test]
+    async fn a_request_goes_to_the_given_address_whatever_its_name() {
+        let (address, _) = receiver("HTTP/1.1 204 No Content\r\n\r\n").await;
+        let url = format!("http://nowhere.invalid:{}/", address.port());
+        let status = Fetch::new().send(get(&url), &[address], soon()).await;
+        assert_eq!(status.unwrap(), 204);
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_not_followed() {
+        let (address, connections) =
+            receiver("HTTP/1.1 307 Temporary Redirect\r\nlocation: /again\r\ncontent-length: 0\r\n\r\n")
+                .await;
+        let status = Fetch::new().send(get(&format!("http://{address}/")), &[address], soon()).await;
+        assert_eq!(status.unwrap(), 307);
+        assert_eq!(connections.load(std::sync::atomic::Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_used_again() {
+        let (address, connections) = receiver("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        let fetch = Fetch::new();
+        for _ in 0..3 {
+            let status = fetch.send(get(&format!("http://{address}/")), &[address], soon()).await;
+            assert_eq!(status.unwrap(), 200);
+        }
+        assert_eq!(connections.load(std::sync::atomic::Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_body_without_end_does_not_hold_the_status_back() {
+        let (listener, address) = listen().await;
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 4096]).await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            while stream.write_all(&[b'x'; 8192]).await.is_ok() {}
+        });
+        let status = Fetch::new().send(get(&format!("http://{address}/")), &[address], soon()).await;
+        assert_eq!(status.unwrap(), 200);
+    }
+
+    #[tokio::test]
+    async fn failures_have_the_contracts_words() {
+        let (listener, closed) = listen().await;
+        drop(listener);
+        assert_eq!(kind_of(&format!("http://{closed}/"), closed, soon()).await, Kind::Connect);
+
+        let (silent, address) = listen().await;
+        let passed = Instant::now() + Duration::from_millis(20);
+        assert_eq!(kind_of(&format!("http://{address}/"), address, passed).await, Kind::Timeout);
+        drop(silent);
+
+        let (hangs_up, address) = listen().await;
+        tokio::spawn(async move {
+            let (mut stream, _) = hangs_up.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 512]).await;
+        });
+        assert_eq!(kind_of(&format!("http://{address}/"), address, soon()).await, Kind::Reset);
+
+        let (address, _) = receiver("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        assert_eq!(kind_of(&format!("https://{address}/"), address, soon()).await, Kind::Tls);
+
+        let host = Host::Domain("nowhere.invalid".to_owned());
+        assert_eq!(resolve(&host, 80, soon()).await.unwrap_err().kind, Kind::Dns);
+    }
+
+    #[tokio::test]
+    async fn clients_are_bounded_and_the_least_used_goes_first() {
+        let fetch = Fetch::new();
+        let url = |port: usize| Url::parse(&format!("http://127.0.0.1:{port}/")).unwrap();
+        for port in 1..=KEPT {
+            fetch.client(&url(port), &[]).await.unwrap();
+        }
+        fetch.client(&url(1), &[]).await.unwrap();
+        fetch.client(&url(KEPT + 1), &[]).await.unwrap();
+        let clients = fetch.clients();
+        let mut ports: Vec<_> = clients.by_receiver.keys().map(|receiver| receiver.port).collect();
+        ports.sort_unstable();
+        assert_eq!(ports.len(), KEPT);
+        assert_eq!(ports[..2], [1, 3]);
+    }
+}

@@ -1,0 +1,47 @@
+//! What is in force: one snapshot that a request is decided with, from its first byte to its last
+//! callback.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::load::State;
+use super::metrics::Meters;
+use super::upstream::Upstream;
+use crate::config::{Config, DEFAULT_UPSTREAM};
+use crate::diagnostic::Diagnostic;
+use crate::mock::Mocks;
+
+/// Everything that a request is decided with. A reload makes another one.
+#[derive(Debug)]
+pub struct InForce {
+    /// Counts reloads that changed something, from 1.
+    pub version: u64,
+    pub config: Arc<Config>,
+    pub mocks: Mocks,
+    pub meters: Meters,
+    pub upstreams: BTreeMap<String, Arc<Upstream>>,
+    /// The name of each document's upstream, by the document's number.
+    pub document_upstreams: Vec<String>,
+    pub documents: Vec<Served>,
+}
+
+/// A document as the admin port tells of it.
+#[derive(Debug, Clone)]
+pub struct Served {
+    pub source: Arc<str>,
+    pub title: String,
+    pub version: String,
+    pub state: State,
+    pub operations: usize,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl InForce {
+    /// The upstream of an operation, or the default one; none if the config has none.
+    pub fn upstream_of(&self, operation: Option<usize>) -> Option<&Arc<Upstream>> {
+        let document =
+            operation.and_then(|number| self.mocks.operations.get(number)).map(|found| found.document);
+        let name = document.and_then(|number| self.document_upstreams.get(number));
+        self.upstreams.get(name.map_or(DEFAULT_UPSTREAM, String::as_str))
+    }
+}

@@ -1,0 +1,299 @@
+//! Watch, load, compile, swap or report.
+//!
+//! One task owns what was read. Everything is read and compiled off the serving threads, then
+//! swapped in one step; what fails changes nothing and is told in the log, the metrics and the
+//! admin port.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::callbacks::Callbacks;
+use super::in_force::{InForce, Served};
+use super::live::Cell;
+use super::load::{self, Loaded, Stamp, State};
+use super::metrics::{Meters, Metrics};
+use super::upstream::Upstream;
+use super::watch::Watch;
+use crate::config::{self, Config, Mode};
+use crate::diagnostic::{Diagnostic, Severity};
+
+/// Reads the config again, as it was read at start: file, environment and flags.
+pub type Reread = Arc<dyn Fn() -> Result<Config, Vec<Diagnostic>> + Send + Sync>;
+
+/// Upstream names have this long to resolve before what uses them is in force without an address.
+const RESOLVE: Duration = Duration::from_secs(2);
+
+/// Asks for a reload.
+#[derive(Debug, Clone)]
+pub struct Handle(mpsc::Sender<Ask>);
+
+#[derive(Debug)]
+enum Ask {
+    /// Files may have changed; nothing happens if they have not.
+    Changed,
+    Now(oneshot::Sender<Outcome>),
+}
+
+/// What a reload came to.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The version in force.
+    pub version: u64,
+    pub successful: bool,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// What was read and compiled, before it is in force.
+struct Prepared {
+    config: Arc<Config>,
+    loaded: Loaded,
+    mocks: crate::mock::Mocks,
+    reports: Vec<Vec<Diagnostic>>,
+    others: Vec<Diagnostic>,
+}
+
+/// Owns what was read, and puts it in force.
+pub struct Reloader {
+    pub live: Arc<Cell<InForce>>,
+    pub metrics: Arc<Metrics>,
+    pub callbacks: Callbacks,
+    pub reread: Reread,
+    pub config_file: Option<PathBuf>,
+    loaded: Arc<Loaded>,
+    /// Whether the config file could not be read the last time.
+    config_broken: bool,
+    /// The config file as it was before it was read.
+    config_stamp: Stamp,
+}
+
+/// What is read at start, for the one who decides whether that is enough to serve.
+pub struct First {
+    pub in_force: InForce,
+    loaded: Loaded,
+    pub others: Vec<Diagnostic>,
+}
+
+impl First {
+    /// Reads and compiles everything. The documents of the result tell what is broken.
+    pub async fn read(config: Config) -> First {
+        let prepared = prepare(Arc::new(config), Arc::new(Loaded::default())).await;
+        let others = prepared.others.clone();
+        let (in_force, loaded) = put_together(prepared, 1, &BTreeMap::new()).await;
+        First { in_force, loaded, others }
+    }
+
+    /// The documents that nothing is served of, and that the config names.
+    pub fn broken(&self) -> impl Iterator<Item = &Served> {
+        let documents = self.in_force.documents.iter().zip(&self.loaded.documents);
+        documents
+            .filter(|(served, loading)| served.state == State::Broken && loading.named)
+            .map(|(served, _)| served)
+    }
+
+    /// Makes it the ground that reloads start from.
+    pub fn into_parts(self) -> (InForce, Loaded) {
+        (self.in_force, self.loaded)
+    }
+}
+
+impl Reloader {
+    pub fn new(
+        live: Arc<Cell<InForce>>,
+        metrics: Arc<Metrics>,
+        callbacks: Callbacks,
+        reread: Reread,
+        config_file: Option<PathBuf>,
+        loaded: Loaded,
+    ) -> Self {
+        let config_stamp = config_file.as_deref().and_then(load::stamp);
+        let loaded = Arc::new(loaded);
+        let config_broken = false;
+        let reloader =
+            Reloader { live, metrics, callbacks, reread, config_file, loaded, config_broken, config_stamp };
+        reloader.tell(&reloader.live.current(), &[]);
+        reloader
+    }
+
+    /// Watches and reloads until every handle is gone.
+    pub fn start(mut self) -> Handle {
+        // One ask that waits stands for all that come after it.
+        let (sender, mut asks) = mpsc::channel(8);
+        let handle = Handle(sender.clone());
+        tokio::spawn(async move {
+            let mut watch = self.watch(&sender);
+            // The handle of the watch must not keep the task alive.
+            drop(sender);
+            while let Some(ask) = asks.recv().await {
+                let outcome = match &ask {
+                    Ask::Changed if !watch.changed() => continue,
+                    _ => self.reload().await,
+                };
+                watch.look_at(self.files());
+                if let Ask::Now(answer) = ask {
+                    let _ = answer.send(outcome);
+                }
+            }
+        });
+        handle
+    }
+
+    fn watch(&self, sender: &mpsc::Sender<Ask>) -> Watch {
+        let config = self.live.current().config.clone();
+        let weak = sender.downgrade();
+        let notify = move || {
+            if let Some(sender) = weak.upgrade() {
+                // A full channel has an ask in it already.
+                let _ = sender.try_send(Ask::Changed);
+            }
+        };
+        Watch::start(&config.reload, self.files(), notify)
+    }
+
+    fn files(&self) -> BTreeMap<PathBuf, Stamp> {
+        let mut files = self.loaded.watched.clone();
+        files.extend(self.config_file.clone().map(|file| (file, self.config_stamp)));
+        files
+    }
+
+    async fn reload(&mut self) -> Outcome {
+        let before = self.live.current();
+        self.config_stamp = self.config_file.as_deref().and_then(load::stamp);
+        let (config, problems) = match (self.reread)() {
+            Ok(config) => (Arc::new(config), Vec::new()),
+            Err(problems) => (before.config.clone(), problems),
+        };
+        self.config_broken = !problems.is_empty();
+        for key in config::needs_restart(&before.config, &config) {
+            tracing::warn!(key, "this key of the config needs a restart to change");
+        }
+        let prepared = prepare(config, self.loaded.clone()).await;
+        let mut diagnostics = problems.clone();
+        diagnostics.extend(prepared.others.iter().cloned());
+        let (in_force, loaded) = put_together(prepared, before.version + 1, &before.upstreams).await;
+        diagnostics.extend(in_force.documents.iter().flat_map(|served| served.diagnostics.iter().cloned()));
+        let whole = in_force.documents.iter().all(|served| served.state == State::Current);
+        let successful = whole && problems.is_empty();
+        let version = in_force.version;
+        for gone in before
+            .documents
+            .iter()
+            .filter(|old| !in_force.documents.iter().any(|new| new.source == old.source))
+        {
+            self.metrics.source_gone(&gone.source);
+        }
+        self.callbacks.configure(&in_force.config.callbacks);
+        self.loaded = Arc::new(loaded);
+        self.live.swap(in_force);
+        self.tell(&self.live.current(), &problems);
+        let operations = self.live.current().mocks.operations.len();
+        if successful {
+            tracing::info!(version, operations, "reloaded");
+        } else {
+            tracing::error!(
+                version,
+                operations,
+                "reloaded in part; what is broken keeps its last good version"
+            );
+        }
+        self.metrics.reloaded(if successful { "success" } else { "failure" });
+        Outcome { version, successful, diagnostics }
+    }
+
+    /// Log and metrics of what is in force now.
+    fn tell(&self, in_force: &InForce, config_problems: &[Diagnostic]) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        for served in &in_force.documents {
+            self.metrics.source_read(&served.source, served.state == State::Current, now);
+            for diagnostic in &served.diagnostics {
+                log(diagnostic, served.state);
+            }
+        }
+        if let Some(file) = &self.config_file {
+            self.metrics.source_read(&file.to_string_lossy(), !self.config_broken, now);
+        }
+        for problem in config_problems {
+            tracing::error!(problem = %problem, "the config can't be read, and stays as it was");
+        }
+        for mode in [Mode::Mock, Mode::Pass] {
+            let count = in_force.mocks.operations.iter().filter(|operation| operation.mode == mode).count();
+            self.metrics.operations(mode.as_str(), count);
+        }
+    }
+}
+
+fn log(diagnostic: &Diagnostic, state: State) {
+    let code = diagnostic.code.0;
+    match (diagnostic.severity, state) {
+        (Severity::Error, State::Kept) => {
+            tracing::error!(code, problem = %diagnostic, "the document is broken, and stays as it was");
+        }
+        (Severity::Error, _) => tracing::error!(code, problem = %diagnostic, "the document has an error"),
+        (Severity::Warning, _) => tracing::warn!(code, problem = %diagnostic, "the document is odd"),
+        (Severity::Note, _) => tracing::debug!(code, problem = %diagnostic, "the document"),
+    }
+}
+
+/// Reads and compiles on a thread that may block.
+async fn prepare(config: Arc<Config>, previous: Arc<Loaded>) -> Prepared {
+    let work = move || {
+        let loaded = load::load(&config, &previous);
+        let (mocks, reports, others) = load::compile(&config, &loaded);
+        Prepared { config, loaded, mocks, reports, others }
+    };
+    tokio::task::spawn_blocking(work).await.expect("reading documents does not panic")
+}
+
+async fn put_together(
+    prepared: Prepared,
+    version: u64,
+    before: &BTreeMap<String, Arc<Upstream>>,
+) -> (InForce, Loaded) {
+    let Prepared { config, loaded, mocks, reports, .. } = prepared;
+    let mut upstreams = BTreeMap::new();
+    for (name, upstream) in &config.upstreams {
+        let kept = before.get(name).filter(|known| known.config == *upstream);
+        let upstream = match kept {
+            Some(kept) => kept.clone(),
+            None => Upstream::start(name, upstream, RESOLVE).await,
+        };
+        upstreams.insert(name.clone(), upstream);
+    }
+    let upstream_of = |entry: usize| {
+        config.specs[entry].upstream.clone().unwrap_or_else(|| config::DEFAULT_UPSTREAM.to_owned())
+    };
+    let mut documents = Vec::new();
+    let mut document_upstreams = Vec::new();
+    for (loading, diagnostics) in loaded.documents.iter().zip(reports) {
+        let number = mocks.documents.iter().position(|summary| summary.source == loading.source);
+        let summary = number.map(|number| &mocks.documents[number]);
+        let operations =
+            mocks.operations.iter().filter(|operation| Some(operation.document) == number).count();
+        if summary.is_some() {
+            document_upstreams.push(upstream_of(loading.entry));
+        }
+        documents.push(Served {
+            source: loading.source.clone(),
+            title: summary.map(|summary| summary.title.clone()).unwrap_or_default(),
+            version: summary.map(|summary| summary.version.clone()).unwrap_or_default(),
+            state: loading.state,
+            operations,
+            diagnostics,
+        });
+    }
+    let meters = Meters::of(&mocks);
+    let in_force = InForce { version, config, mocks, meters, upstreams, document_upstreams, documents };
+    (in_force, loaded)
+}
+
+impl Handle {
+    /// Reloads at once, changed or not. None while the process is stopping.
+    pub async fn now(&self) -> Option<Outcome> {
+        let (answer, outcome) = oneshot::channel();
+        self.0.send(Ask::Now(answer)).await.ok()?;
+        outcome.await.ok()
+    }
+}

@@ -1,0 +1,111 @@
+//! Notices that files may have changed.
+//!
+//! Not the files but their parent folders are watched: editors save by renaming, and a Kubernetes
+//! ConfigMap swaps the link `..data` beside them. What the system does not tell (NFS, overlays, no
+//! more inotify watches) a slow poll finds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::{RecursiveMode, Watcher};
+use tokio::sync::Notify;
+
+use super::load::{Stamp, stamp};
+use crate::config::Reload;
+
+/// Writes that belong together arrive within this time.
+const QUIET: Duration = Duration::from_millis(60);
+
+/// A folder that never comes to rest is looked at this often.
+const LONGEST: Duration = Duration::from_millis(500);
+
+pub struct Watch {
+    stamps: BTreeMap<PathBuf, Stamp>,
+    /// None: the config has it off, or the system can't.
+    watcher: Option<notify::RecommendedWatcher>,
+    folders: BTreeSet<PathBuf>,
+    settling: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.settling.abort();
+    }
+}
+
+impl Watch {
+    /// Calls `notify` when one of `files` may have changed.
+    pub fn start(
+        config: &Reload,
+        files: BTreeMap<PathBuf, Stamp>,
+        notify: impl Fn() + Send + Sync + 'static,
+    ) -> Watch {
+        let stirred = Arc::new(Notify::new());
+        let watcher = config.watch.then(|| {
+            let stirred = stirred.clone();
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                // Reading a file is an event as well.
+                if !event.is_ok_and(|event| event.kind.is_access()) {
+                    stirred.notify_one();
+                }
+            })
+        });
+        let watcher = watcher.and_then(|made| {
+            made.inspect_err(|error| tracing::warn!(%error, "files can't be watched; they are polled")).ok()
+        });
+        let poll = config.watch.then_some(config.poll);
+        let task = tokio::spawn(settle(stirred, poll, notify));
+        let mut watch = Watch { stamps: BTreeMap::new(), watcher, folders: BTreeSet::new(), settling: task };
+        watch.look_at(files);
+        watch
+    }
+
+    /// Whether any of the files is not as it was.
+    pub fn changed(&self) -> bool {
+        self.stamps.iter().any(|(path, before)| stamp(path) != *before)
+    }
+
+    /// From now on these are watched, as they were before they were read the last time.
+    pub fn look_at(&mut self, files: BTreeMap<PathBuf, Stamp>) {
+        let folders: BTreeSet<PathBuf> = files.keys().flat_map(|file| folders_of(file)).collect();
+        if let Some(watcher) = &mut self.watcher {
+            for gone in self.folders.difference(&folders) {
+                let _ = watcher.unwatch(gone);
+            }
+            for folder in folders.difference(&self.folders) {
+                if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
+                    tracing::warn!(folder = %folder.display(), %error, "this folder can't be watched; it is polled");
+                }
+            }
+        }
+        self.folders = folders;
+        self.stamps = files;
+    }
+}
+
+/// The folders whose events tell of a change of the file: its own, and the one that a link leads to.
+fn folders_of(file: &Path) -> Vec<PathBuf> {
+    if file.is_dir() {
+        return vec![file.to_owned()];
+    }
+    let parent = |path: &Path| path.parent().filter(|folder| folder.is_dir()).map(Path::to_owned);
+    let real = file.canonicalize().ok().and_then(|real| parent(&real));
+    parent(file).into_iter().chain(real).collect()
+}
+
+/// Waits until what stirred has come to rest, then notifies; and now and then without any reason.
+async fn settle(stirred: Arc<Notify>, poll: Option<Duration>, notify: impl Fn()) {
+    loop {
+        match poll {
+            Some(poll) => {
+                let _ = tokio::time::timeout(poll.max(QUIET), stirred.notified()).await;
+            }
+            None => stirred.notified().await,
+        }
+        let rest = async { while tokio::time::timeout(QUIET, stirred.notified()).await.is_ok() {} };
+        let _ = tokio::time::timeout(LONGEST, rest).await;
+        notify();
+    }
+}

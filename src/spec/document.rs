@@ -1,0 +1,141 @@
+//! The part of OpenAPI that Standin uses, whatever version it was written in.
+//!
+//! Everything borrows from the trees: a document is a view, made at load and dropped once the mocks
+//! are compiled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+
+use crate::tree::{Key, Value};
+
+pub struct Document<'t> {
+    pub source: Arc<str>,
+    pub title: &'t str,
+    /// `info.version`
+    pub version: String,
+    /// The version of OpenAPI, as the document gives it.
+    pub openapi: String,
+    pub operations: Vec<Operation<'t>>,
+}
+
+pub struct Operation<'t> {
+    /// The method's key under the path: where diagnostics about the whole operation point.
+    pub key: Key<'t>,
+    pub path_key: Key<'t>,
+    pub id: Option<&'t str>,
+    pub method: Method,
+    /// The path template, without its base path.
+    pub path: &'t str,
+    /// Every distinct path of the nearest `servers`, without a trailing slash; `""` where there is none.
+    pub bases: Vec<String>,
+    pub tags: Vec<&'t str>,
+    pub parameters: Vec<Parameter<'t>>,
+    pub bodies: Vec<Media<'t>>,
+    pub responses: Vec<Response<'t>>,
+    pub callbacks: Vec<Callback<'t>>,
+    /// `x-standin`
+    pub extension: Option<Value<'t>>,
+}
+
+#[derive(Clone)]
+pub struct Parameter<'t> {
+    pub name: &'t str,
+    pub location: Location,
+    pub examples: Vec<Example<'t>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Location {
+    Path,
+    Query,
+    Header,
+    Cookie,
+}
+
+/// One media type of a `content`.
+#[derive(Clone)]
+pub struct Media<'t> {
+    pub key: Key<'t>,
+    pub examples: Vec<Example<'t>>,
+}
+
+#[derive(Clone, Copy)]
+pub struct Example<'t> {
+    /// None for the singular `example`.
+    pub name: Option<&'t str>,
+    pub value: Value<'t>,
+}
+
+pub struct Response<'t> {
+    pub status: StatusPattern,
+    pub key: Key<'t>,
+    pub content: Vec<Media<'t>>,
+    pub headers: Vec<Field<'t>>,
+    /// `x-microcks-refs`: the names of the exchanges that end in this response, which has no content.
+    pub refs: Vec<&'t str>,
+}
+
+/// A header of a response, with the example that gives its value.
+pub struct Field<'t> {
+    pub name: &'t str,
+    pub examples: Vec<Example<'t>>,
+}
+
+/// OpenAPI 3.1, 4.8.16: a status code, a range of them, or everything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusPattern {
+    Code(u16),
+    /// `2XX` is `Range(2)`.
+    Range(u8),
+    Default,
+}
+
+/// One request that a callback describes: a URL key and a method below it.
+pub struct Callback<'t> {
+    pub name: &'t str,
+    pub url: Key<'t>,
+    pub key: Key<'t>,
+    pub method: Method,
+    pub order: Option<i64>,
+    pub delay: Option<Duration>,
+    pub bodies: Vec<Media<'t>>,
+    /// `x-microcks-refs` of its responses: names for a callback whose request has no examples.
+    pub refs: Vec<&'t str>,
+}
+
+impl StatusPattern {
+    pub fn parse(key: &str) -> Option<Self> {
+        if key == "default" {
+            return Some(StatusPattern::Default);
+        }
+        let bytes = key.as_bytes();
+        match bytes {
+            [class @ b'1'..=b'5', b'X' | b'x', b'X' | b'x'] => Some(StatusPattern::Range(class - b'0')),
+            [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9'] => key.parse().ok().map(StatusPattern::Code),
+            _ => None,
+        }
+    }
+
+    /// The status that is sent for it: a range gives its first code, `default` is a success.
+    pub fn status(self) -> http::StatusCode {
+        let code = match self {
+            StatusPattern::Code(code) => code,
+            StatusPattern::Range(class) => u16::from(class) * 100,
+            StatusPattern::Default => 200,
+        };
+        http::StatusCode::from_u16(code).unwrap_or(http::StatusCode::OK)
+    }
+
+    /// Orders the responses of an operation for an answer that nobody asked for in particular:
+    /// the lowest 2xx, `2XX`, `default`, then the others as the document lists them.
+    pub fn preference(self) -> u16 {
+        match self {
+            StatusPattern::Code(code @ 200..=299) => code,
+            StatusPattern::Range(2) => 300,
+            StatusPattern::Default => 301,
+            _ => 302,
+        }
+    }
+}

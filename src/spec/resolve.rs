@@ -1,0 +1,164 @@
+//! `$ref`, inside a document and to files beside it.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use super::Trees;
+use crate::diagnostic::{Code, Diagnostic, Severity, nearest};
+use crate::tree::Value;
+
+const UNRESOLVED: Code = Code("SI0110");
+const CYCLE: Code = Code("SI0111");
+const REMOTE: Code = Code("SI0112");
+
+/// References that lead on to references; more than anyone writes by hand.
+const HOPS: usize = 64;
+
+/// Follows references through the trees there are, and gathers what came up on the way.
+pub struct Resolver<'t> {
+    trees: &'t Trees,
+    referred: BTreeSet<String>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl<'t> Resolver<'t> {
+    pub fn new(trees: &'t Trees) -> Self {
+        Resolver { trees, referred: BTreeSet::new(), diagnostics: Vec::new() }
+    }
+
+    pub fn finish(self) -> (BTreeSet<String>, Vec<Diagnostic>) {
+        (self.referred, self.diagnostics)
+    }
+
+    pub fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// The value itself, or what its `$ref` leads to. None, with a diagnostic, where that is nothing.
+    pub fn follow(&mut self, value: Value<'t>) -> Option<Value<'t>> {
+        let mut current = value;
+        for _ in 0..HOPS {
+            let Some(reference) = current.get("$ref") else { return Some(current) };
+            let Some(text) = reference.as_str() else { return Some(current) };
+            current = self.target(reference, text)?;
+        }
+        self.report(
+            value
+                .problem(Severity::Error, CYCLE, "this reference leads back to itself")
+                .hint("let one of the references of the circle hold the value"),
+        );
+        None
+    }
+
+    fn target(&mut self, reference: Value<'t>, text: &str) -> Option<Value<'t>> {
+        let (file, fragment) = text.split_once('#').unwrap_or((text, ""));
+        if file.contains("://") {
+            self.report(
+                reference
+                    .problem(
+                        Severity::Error,
+                        REMOTE,
+                        format!("`{text}` is on another host, and is not fetched"),
+                    )
+                    .hint("keep a copy beside the document and refer to it by its file name"),
+            );
+            return None;
+        }
+        let root = if file.is_empty() {
+            reference.tree().root()
+        } else {
+            let name = join(reference.tree().name(), &decode(file));
+            let tree = self.trees.get(name.as_str());
+            self.referred.insert(name);
+            // What could not be read is reported by whoever tried, at the reference's place.
+            tree.or_else(|| {
+                let message = format!("the file `{file}` of this reference can't be read");
+                self.report(
+                    reference
+                        .problem(Severity::Error, UNRESOLVED, message)
+                        .hint("references reach files in the document's folder and below it"),
+                );
+                None
+            })?
+            .root()
+        };
+        let pointer = decode(fragment);
+        let found = match pointer.as_ref() {
+            "" => Some(root),
+            pointer if pointer.starts_with('/') => root.pointer(pointer),
+            _ => None,
+        };
+        if found.is_none() {
+            let message = format!("`{text}` leads nowhere");
+            let mut problem = reference.problem(Severity::Error, UNRESOLVED, message);
+            if let Some(hint) = near_miss(root, &pointer) {
+                problem = problem.hint(hint);
+            }
+            self.report(problem);
+        }
+        found
+    }
+}
+
+/// Names what there is where a pointer stops leading on.
+fn near_miss(root: Value<'_>, pointer: &str) -> Option<String> {
+    let mut parent = root;
+    let mut walked = String::new();
+    for token in pointer.strip_prefix('/')?.split('/') {
+        let name = token.replace("~1", "/").replace("~0", "~");
+        match parent.get(&name) {
+            Some(value) => {
+                parent = value;
+                walked = format!("{walked}/{token}");
+            }
+            None => {
+                let near = nearest(&name, parent.entries().map(|(key, _)| key.text()));
+                return Some(match near {
+                    Some(near) => format!("`#{walked}` has `{near}`"),
+                    None => format!("`#{walked}` has no `{name}`"),
+                });
+            }
+        }
+    }
+    None
+}
+
+/// RFC 3986, 5.2.4 for file names: `path` relative to the folder of `base`.
+fn join(base: &str, path: &str) -> String {
+    let folder = base.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let full = if path.starts_with('/') { path.to_owned() } else { format!("{folder}/{path}") };
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in full.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop();
+            }
+            segment => segments.push(segment),
+        }
+    }
+    format!("/{}", segments.join("/"))
+}
+
+fn decode(text: &str) -> Cow<'_, str> {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_join(base: &str, path: &str, expected: &str) {
+        assert_eq!(join(base, path), expected);
+    }
+
+    #[test]
+    fn a_file_is_relative_to_the_one_that_refers_to_it() {
+        check_join("/specs/a.yaml", "b.yaml", "/specs/b.yaml");
+        check_join("/specs/a.yaml", "./parts/b.yaml", "/specs/parts/b.yaml");
+        check_join("/specs/parts/b.yaml", "../c.yaml", "/specs/c.yaml");
+        check_join("/a.yaml", "../../c.yaml", "/c.yaml");
+        check_join("/specs/a.yaml", "/other/c.yaml", "/other/c.yaml");
+    }
+}

@@ -1,0 +1,565 @@
+//! OpenAPI 3.0 and 3.1 to the model.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+
+use super::NOT_OPENAPI;
+use super::document::{
+    Callback, Document, Example, Field, Location, Media, Operation, Parameter, Response, StatusPattern,
+};
+use super::resolve::Resolver;
+use crate::config;
+use crate::diagnostic::{Code, Severity, nearest};
+use crate::tree::{Key, Tree, Value};
+
+const WRONG_TYPE: Code = Code("SI0101");
+const BAD_PATH: Code = Code("SI0102");
+const BAD_STATUS: Code = Code("SI0103");
+const BAD_PARAMETER: Code = Code("SI0104");
+const BAD_EXAMPLE: Code = Code("SI0105");
+const BAD_SERVER: Code = Code("SI0106");
+const NEAR_MISS: Code = Code("SI0107");
+const BAD_EXTENSION: Code = Code("SI0108");
+const NOT_BUILT: Code = Code("SI0109");
+
+const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+
+/// Reads one document; none, with a diagnostic, if it is no OpenAPI 3 document.
+pub fn document<'t>(resolver: &mut Resolver<'t>, tree: &'t Arc<Tree>) -> Option<Document<'t>> {
+    let root = tree.root();
+    let openapi = version(resolver, root)?;
+    let info = root.get("info");
+    let text = |key| info.and_then(|info: Value<'t>| info.get(key));
+    let mut document = Document {
+        source: tree.name().into(),
+        title: text("title").and_then(Value::as_str).unwrap_or(""),
+        version: text("version").and_then(Value::text).unwrap_or_default().into_owned(),
+        openapi,
+        operations: Vec::new(),
+    };
+    match root.get("paths") {
+        Some(paths) if paths.is_mapping() => {
+            for (key, item) in paths.entries().filter(|(key, _)| !key.text().starts_with("x-")) {
+                path_item(resolver, root, key, item, &mut document.operations);
+            }
+        }
+        Some(paths) => resolver.report(wrong_type(paths, "paths", "a mapping")),
+        None => {
+            let found = root.entries().map(|(key, _)| key);
+            if let Some(key) = found.into_iter().find(|key| nearest(key.text(), ["paths"]).is_some()) {
+                resolver.report(
+                    key.problem(Severity::Warning, NEAR_MISS, format!("unknown keyword `{}`", key.text()))
+                        .hint("did you mean `paths`?"),
+                );
+            }
+        }
+    }
+    Some(document)
+}
+
+fn version<'t>(resolver: &mut Resolver<'t>, root: Value<'t>) -> Option<String> {
+    if let Some(openapi) = root.get("openapi") {
+        let version = openapi.text().unwrap_or_default().into_owned();
+        if version.starts_with("3.0") || version.starts_with("3.1") || version == "3" {
+            return Some(version);
+        }
+        resolver.report(
+            openapi
+                .problem(
+                    Severity::Error,
+                    NOT_OPENAPI,
+                    format!("OpenAPI {version} is not read by this version"),
+                )
+                .hint("OpenAPI 3.0 and 3.1 are"),
+        );
+        return None;
+    }
+    let problem = match root.get_entry("swagger") {
+        Some((key, _)) => key
+            .problem(Severity::Error, NOT_OPENAPI, "Swagger 2.0 is not read by this version")
+            .hint("convert the document to OpenAPI 3.0, with `swagger2openapi` for one"),
+        None => root
+            .problem(Severity::Error, NOT_OPENAPI, "this is no OpenAPI document: it has no `openapi` keyword")
+            .hint("begin it with `openapi: 3.1.0`"),
+    };
+    resolver.report(problem);
+    None
+}
+
+fn path_item<'t>(
+    resolver: &mut Resolver<'t>,
+    root: Value<'t>,
+    key: Key<'t>,
+    item: Value<'t>,
+    operations: &mut Vec<Operation<'t>>,
+) {
+    if !key.text().starts_with('/') {
+        resolver.report(
+            key.problem(
+                Severity::Error,
+                BAD_PATH,
+                format!("the path `{}` does not begin with `/`", key.text()),
+            )
+            .hint(format!("write `/{}`", key.text())),
+        );
+        return;
+    }
+    // 3.1, 4.8.9: fields beside a path item's `$ref` are left to the reader; the item's own come first.
+    let Some(target) = resolver.follow(item) else { return };
+    let own = if target.is(item) { None } else { Some(item) };
+    let field = |name: &str| own.and_then(|own| own.get(name)).or_else(|| target.get(name));
+    if !target.is_mapping() {
+        // An empty path item (`/health:` with nothing below) is allowed.
+        if target.kind() != crate::tree::Kind::Null {
+            resolver.report(wrong_type(target, "a path item", "a mapping"));
+        }
+        return;
+    }
+    let shared = field("parameters").map(|list| parameters(resolver, list)).unwrap_or_default();
+    let servers = field("servers");
+    let entries: Vec<_> = own.into_iter().chain([target]).flat_map(Value::entries).collect();
+    for (position, (method_key, value)) in entries.iter().enumerate() {
+        let Some(method) = method(method_key.text()) else {
+            unknown_method(resolver, *method_key);
+            continue;
+        };
+        if entries[..position].iter().any(|(earlier, _)| earlier.text() == method_key.text()) {
+            continue;
+        }
+        if !value.is_mapping() {
+            resolver.report(wrong_type(*value, "an operation", "a mapping"));
+            continue;
+        }
+        let bases = bases(resolver, value.get("servers").or(servers).or_else(|| root.get("servers")));
+        operations.push(operation(resolver, key, *method_key, method, *value, &shared, bases));
+    }
+}
+
+fn method(key: &str) -> Option<Method> {
+    METHODS.contains(&key).then(|| Method::from_bytes(key.to_ascii_uppercase().as_bytes()).ok()).flatten()
+}
+
+fn unknown_method<'t>(resolver: &mut Resolver<'t>, key: Key<'t>) {
+    const OTHERS: [&str; 5] = ["summary", "description", "servers", "parameters", "$ref"];
+    let text = key.text();
+    if text.starts_with("x-") || OTHERS.contains(&text) {
+        return;
+    }
+    let mut problem = key.problem(
+        Severity::Warning,
+        NEAR_MISS,
+        format!("`{text}` is no method and no keyword of a path item"),
+    );
+    if let Some(near) = nearest(&text.to_ascii_lowercase(), METHODS.into_iter().chain(OTHERS)) {
+        problem = problem.hint(format!("did you mean `{near}`?"));
+    }
+    resolver.report(problem);
+}
+
+fn operation<'t>(
+    resolver: &mut Resolver<'t>,
+    path_key: Key<'t>,
+    key: Key<'t>,
+    method: Method,
+    value: Value<'t>,
+    shared: &[Parameter<'t>],
+    bases: Vec<String>,
+) -> Operation<'t> {
+    let mut own = value.get("parameters").map(|list| parameters(resolver, list)).unwrap_or_default();
+    // 3.1, 4.8.10: an operation's parameter replaces the path item's of the same name and place.
+    let inherited = shared
+        .iter()
+        .filter(|shared| !own.iter().any(|own| own.name == shared.name && own.location == shared.location));
+    let inherited: Vec<_> = inherited.cloned().collect();
+    own.extend(inherited);
+    near_misses(resolver, value, &OPERATION_KEYS);
+    Operation {
+        key,
+        path_key,
+        id: value.get("operationId").and_then(Value::as_str).filter(|id| !id.is_empty()),
+        method,
+        path: path_key.text(),
+        bases,
+        tags: value.get("tags").into_iter().flat_map(Value::items).filter_map(Value::as_str).collect(),
+        parameters: own,
+        bodies: request_body(resolver, value),
+        responses: responses(resolver, value),
+        callbacks: callbacks(resolver, value),
+        extension: extension(resolver, value),
+    }
+}
+
+const OPERATION_KEYS: [&str; 12] = [
+    "tags",
+    "summary",
+    "description",
+    "externalDocs",
+    "operationId",
+    "parameters",
+    "requestBody",
+    "responses",
+    "callbacks",
+    "deprecated",
+    "security",
+    "servers",
+];
+
+const MEDIA_KEYS: [&str; 6] = ["schema", "example", "examples", "encoding", "itemSchema", "itemEncoding"];
+
+/// Warns of keys that are probably misspelt: an `exmaples` is silently nothing otherwise.
+fn near_misses<'t>(resolver: &mut Resolver<'t>, value: Value<'t>, known: &[&str]) {
+    for (key, _) in value.entries() {
+        let text = key.text();
+        if text.starts_with("x-") || text == "$ref" || known.contains(&text) {
+            continue;
+        }
+        if let Some(near) =
+            nearest(text, known.iter().copied()).filter(|near| near.len().abs_diff(text.len()) <= 2)
+        {
+            resolver.report(
+                key.problem(Severity::Warning, NEAR_MISS, format!("unknown keyword `{text}`"))
+                    .hint(format!("did you mean `{near}`?")),
+            );
+        }
+    }
+}
+
+fn parameters<'t>(resolver: &mut Resolver<'t>, list: Value<'t>) -> Vec<Parameter<'t>> {
+    if !list.is_sequence() {
+        resolver.report(wrong_type(list, "`parameters`", "a sequence"));
+        return Vec::new();
+    }
+    list.items().filter_map(|item| parameter(resolver, item)).collect()
+}
+
+fn parameter<'t>(resolver: &mut Resolver<'t>, item: Value<'t>) -> Option<Parameter<'t>> {
+    let value = resolver.follow(item)?;
+    let name = value.get("name").and_then(Value::as_str);
+    let place = value.get("in").and_then(Value::as_str);
+    let (Some(name), Some(place)) = (name, place) else {
+        let problem = value.problem(Severity::Error, BAD_PARAMETER, "a parameter needs `name` and `in`");
+        resolver.report(problem);
+        return None;
+    };
+    let location = match place {
+        "path" => Location::Path,
+        "query" => Location::Query,
+        "header" => Location::Header,
+        "cookie" => Location::Cookie,
+        other => {
+            let problem = value.get("in").unwrap_or(value).problem(
+                Severity::Error,
+                BAD_PARAMETER,
+                format!("a parameter in `{other}` is not known"),
+            );
+            resolver.report(problem.hint("path, query, header and cookie are"));
+            return None;
+        }
+    };
+    let mut examples = examples(resolver, value);
+    if examples.is_empty() {
+        // A parameter may carry `content` with one media type instead of a schema.
+        let content = value.get("content").and_then(|content| content.entries().next());
+        if let Some((_, media)) = content {
+            examples = self::examples(resolver, media);
+        }
+    }
+    Some(Parameter { name, location, examples })
+}
+
+/// The `examples` and the singular `example` of a parameter, a header or a media type.
+fn examples<'t>(resolver: &mut Resolver<'t>, value: Value<'t>) -> Vec<Example<'t>> {
+    let mut found = Vec::new();
+    if let Some(named) = value.get("examples") {
+        if !named.is_mapping() && !named.is_sequence() {
+            resolver.report(wrong_type(named, "`examples`", "a mapping of names to examples"));
+        }
+        for (key, item) in named.entries() {
+            let Some(example) = resolver.follow(item) else { continue };
+            match example.get("value") {
+                Some(value) => found.push(Example { name: Some(key.text()), value }),
+                None => no_value(resolver, key, example),
+            }
+        }
+        for item in named.items() {
+            found.push(Example { name: None, value: item });
+        }
+    }
+    if let Some(value) = value.get("example") {
+        found.push(Example { name: None, value });
+    }
+    found
+}
+
+fn no_value<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, example: Value<'t>) {
+    let name = key.text();
+    let planned = ["externalValue", "dataValue", "serializedValue"];
+    let problem = match planned.iter().find(|planned| example.get(planned).is_some()) {
+        Some(planned) => {
+            let message = format!("example `{name}` has its value in `{planned}`, which is not built yet");
+            key.problem(Severity::Warning, NOT_BUILT, message).hint("write it as `value` to have it served")
+        }
+        None => key
+            .problem(Severity::Warning, BAD_EXAMPLE, format!("example `{name}` has no `value`"))
+            .hint("an example is a mapping: put what it shows under `value:`"),
+    };
+    resolver.report(problem);
+}
+
+fn request_body<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Media<'t>> {
+    let Some(body) = operation.get("requestBody") else { return Vec::new() };
+    let Some(body) = resolver.follow(body) else { return Vec::new() };
+    body.get("content").map(|content| media_types(resolver, content)).unwrap_or_default()
+}
+
+fn media_types<'t>(resolver: &mut Resolver<'t>, content: Value<'t>) -> Vec<Media<'t>> {
+    if !content.is_mapping() {
+        resolver.report(wrong_type(content, "`content`", "a mapping of media types"));
+    }
+    content.entries().map(|(key, value)| media_type(resolver, key, value)).collect()
+}
+
+fn media_type<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, value: Value<'t>) -> Media<'t> {
+    near_misses(resolver, value, &MEDIA_KEYS);
+    let mut found = examples(resolver, value);
+    if found.is_empty()
+        && let Some(schema) = value.get("schema").and_then(|schema| resolver.follow(schema))
+    {
+        // JSON Schema 2020-12, 9.5, and 3.0's own `example`: a schema may show an instance of itself.
+        let shown =
+            schema.get("example").or_else(|| schema.get("examples").and_then(|list| list.items().next()));
+        found.extend(shown.map(|value| Example { name: None, value }));
+    }
+    Media { key, examples: found }
+}
+
+fn responses<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Response<'t>> {
+    let Some(list) = operation.get("responses") else { return Vec::new() };
+    if !list.is_mapping() {
+        resolver.report(wrong_type(list, "`responses`", "a mapping of status codes"));
+    }
+    let mut found = Vec::new();
+    for (key, item) in list.entries().filter(|(key, _)| !key.text().starts_with("x-")) {
+        let Some(status) = StatusPattern::parse(key.text()) else {
+            resolver.report(
+                key.problem(Severity::Warning, BAD_STATUS, format!("`{}` is no status code", key.text()))
+                    .hint("write a code (`200`), a range (`2XX`) or `default`"),
+            );
+            continue;
+        };
+        let Some(value) = resolver.follow(item) else { continue };
+        let content = value.get("content").map(|content| media_types(resolver, content)).unwrap_or_default();
+        let headers = value.get("headers").map(|headers| fields(resolver, headers)).unwrap_or_default();
+        found.push(Response { status, key, content, headers, refs: refs(value) });
+    }
+    found
+}
+
+fn refs(response: Value<'_>) -> Vec<&str> {
+    response.get("x-microcks-refs").into_iter().flat_map(Value::items).filter_map(Value::as_str).collect()
+}
+
+fn fields<'t>(resolver: &mut Resolver<'t>, headers: Value<'t>) -> Vec<Field<'t>> {
+    let mut found = Vec::new();
+    for (key, item) in headers.entries() {
+        let Some(value) = resolver.follow(item) else { continue };
+        let mut examples = examples(resolver, value);
+        if examples.is_empty()
+            && let Some(schema) = value.get("schema").and_then(|schema| resolver.follow(schema))
+        {
+            let first = schema.get("enum").and_then(|list| list.items().next());
+            let shown =
+                schema.get("example").or_else(|| schema.get("examples").and_then(|list| list.items().next()));
+            let shown = shown.or_else(|| schema.get("default")).or_else(|| schema.get("const")).or(first);
+            examples.extend(shown.map(|value| Example { name: None, value }));
+        }
+        found.push(Field { name: key.text(), examples });
+    }
+    found
+}
+
+fn callbacks<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Callback<'t>> {
+    let mut found = Vec::new();
+    let Some(callbacks) = operation.get("callbacks") else { return found };
+    if !callbacks.is_mapping() {
+        resolver.report(wrong_type(callbacks, "`callbacks`", "a mapping of names to callbacks"));
+    }
+    for (name, item) in callbacks.entries() {
+        let Some(callback) = resolver.follow(item) else { continue };
+        for (url, item) in callback.entries().filter(|(url, _)| !url.text().starts_with("x-")) {
+            let Some(item) = resolver.follow(item) else { continue };
+            for (key, value) in item.entries() {
+                match method(key.text()) {
+                    Some(method) => found.push(call(resolver, name, url, key, method, value)),
+                    None => unknown_method(resolver, key),
+                }
+            }
+        }
+    }
+    found
+}
+
+fn call<'t>(
+    resolver: &mut Resolver<'t>,
+    name: Key<'t>,
+    url: Key<'t>,
+    key: Key<'t>,
+    method: Method,
+    value: Value<'t>,
+) -> Callback<'t> {
+    let own = value.get("x-standin-callback");
+    let microcks = value.get("x-microcks-callback");
+    if let Some(own) = own {
+        for (key, _) in own.entries().filter(|(key, _)| !["order", "delay"].contains(&key.text())) {
+            extension_key(resolver, key, &["url", "retry", "when", "repeat"], &["order", "delay"]);
+        }
+    }
+    let setting = |name| own.and_then(|own| own.get(name)).or_else(|| microcks.and_then(|own| own.get(name)));
+    let order = setting("order").and_then(|value| {
+        value.as_i64().or_else(|| {
+            resolver.report(wrong_type(value, "`order`", "a whole number"));
+            None
+        })
+    });
+    let delay = setting("delay").and_then(|value| duration(resolver, value));
+    let bodies = request_body(resolver, value);
+    let responses = value.get("responses").into_iter().flat_map(Value::entries);
+    let refs = responses.filter_map(|(_, item)| resolver.follow(item)).flat_map(refs).collect();
+    Callback { name: name.text(), url, key, method, order, delay, bodies, refs }
+}
+
+/// Milliseconds as a bare number, as Microcks has them, or a duration as in the config (`3s`).
+fn duration<'t>(resolver: &mut Resolver<'t>, value: Value<'t>) -> Option<Duration> {
+    let text = value.text()?;
+    let parsed = match text.parse::<u64>() {
+        Ok(milliseconds) => Some(Duration::from_millis(milliseconds)),
+        Err(_) => config::duration(&text).ok(),
+    };
+    // A day is longer than anyone waits for a mock, and keeps the queue's arithmetic in range.
+    const LONGEST: Duration = Duration::from_secs(24 * 3600);
+    if parsed.is_none_or(|parsed| parsed > LONGEST) {
+        resolver.report(
+            value
+                .problem(Severity::Warning, BAD_EXTENSION, format!("`{text}` is no delay of at most a day"))
+                .hint("write milliseconds (`3000`) or a duration (`3s`, `250ms`, `2m`)"),
+        );
+        return None;
+    }
+    parsed
+}
+
+fn extension<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Option<Value<'t>> {
+    if let Some((key, microcks)) = operation.get_entry("x-microcks-operation") {
+        let planned = microcks.entries().map(|(key, _)| key.text()).collect::<Vec<_>>().join("`, `");
+        resolver.report(key.problem(
+            Severity::Warning,
+            NOT_BUILT,
+            format!("`{planned}` of x-microcks-operation is not built yet, and has no effect"),
+        ));
+    }
+    let extension = operation.get("x-standin")?;
+    if !extension.is_mapping() {
+        resolver.report(wrong_type(extension, "`x-standin`", "a mapping"));
+        return None;
+    }
+    for (key, _) in extension.entries().filter(|(key, _)| !["mode", "unmatched"].contains(&key.text())) {
+        extension_key(resolver, key, &["delay", "fault", "missing"], &["mode", "unmatched"]);
+    }
+    Some(extension)
+}
+
+fn extension_key<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, planned: &[&str], known: &[&str]) {
+    let text = key.text();
+    let problem = if planned.contains(&text) {
+        key.problem(Severity::Warning, NOT_BUILT, format!("`{text}` is not built yet, and has no effect"))
+    } else {
+        let problem = key.problem(Severity::Warning, BAD_EXTENSION, format!("unknown key `{text}`"));
+        match nearest(text, known.iter().chain(planned).copied()) {
+            Some(near) => problem.hint(format!("did you mean `{near}`?")),
+            None => problem.hint(format!("there are `{}`", known.join("`, `"))),
+        }
+    };
+    resolver.report(problem);
+}
+
+/// Every distinct path of the servers, in document order; `[""]` where there are none.
+fn bases<'t>(resolver: &mut Resolver<'t>, servers: Option<Value<'t>>) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for server in servers.into_iter().flat_map(Value::items) {
+        let Some(url) = server.get("url") else { continue };
+        let text = with_variables(url.as_str().unwrap_or(""), server);
+        match base_path(&text) {
+            Some(base) if !found.contains(&base) => found.push(base),
+            Some(_) => {}
+            None => resolver.report(
+                url.problem(
+                    Severity::Warning,
+                    BAD_SERVER,
+                    format!("`{text}` is no URL; its path is taken as `/`"),
+                )
+                .hint("give each `{variable}` a default"),
+            ),
+        }
+    }
+    if found.is_empty() {
+        found.push(String::new());
+    }
+    found
+}
+
+fn with_variables(url: &str, server: Value<'_>) -> String {
+    let mut text = url.to_owned();
+    for (name, variable) in server.get("variables").into_iter().flat_map(Value::entries) {
+        if let Some(default) = variable.get("default").and_then(Value::text) {
+            text = text.replace(&format!("{{{}}}", name.text()), &default);
+        }
+    }
+    text
+}
+
+/// The path of a server's URL, absolute or relative, without a trailing slash.
+fn base_path(url: &str) -> Option<String> {
+    let path = match url.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("", |slash| &rest[slash..]),
+        None => url,
+    };
+    let path = path.split(['?', '#']).next().unwrap_or("").trim_end_matches('/');
+    let path = path.strip_prefix("./").unwrap_or(path);
+    if path.contains(['{', '}']) {
+        return None;
+    }
+    Some(match path {
+        "" | "." => String::new(),
+        path if path.starts_with('/') => path.to_owned(),
+        path => format!("/{path}"),
+    })
+}
+
+fn wrong_type(value: Value<'_>, what: &str, expected: &str) -> crate::diagnostic::Diagnostic {
+    value.problem(Severity::Error, WRONG_TYPE, format!("{what} must be {expected}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_base(url: &str, expected: Option<&str>) {
+        assert_eq!(base_path(url).as_deref(), expected);
+    }
+
+    #[test]
+    fn a_base_path_is_the_path_of_the_server() {
+        check_base("https://api.example.com/v1", Some("/v1"));
+        check_base("https://api.example.com/v1/", Some("/v1"));
+        check_base("https://api.example.com", Some(""));
+        check_base("/v2", Some("/v2"));
+        check_base("v2", Some("/v2"));
+        check_base("./v2", Some("/v2"));
+        check_base("/", Some(""));
+        check_base("https://{host}/v1", Some("/v1"));
+        check_base("https://h/{stage}", None);
+    }
+}

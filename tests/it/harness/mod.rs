@@ -1,0 +1,24 @@
+//! What the tests are written with: a Standin to ask, an upstream behind it, a receiver for its
+//! callbacks, an HTTP client that sends the bytes it is told to, and waiting.
+
+mod http;
+mod metrics;
+mod server;
+mod standin;
+mod text;
+mod wait;
+
+pub use http::{Request, Response, Wire, delete, get, head, post, request};
+pub use metrics::Metrics;
+pub use server::{ClosedPort, Gate, RawUpstream, Received, Receiver, Reply, Upstream};
+pub use standin::Standin;
+pub use text::{dedent, document, operation};
+pub use wait::{eventually, holds_for, within};
+
+use std::time::Duration;
+
+/// For everything that should happen at once; long, since the machine may be busy.
+pub const SOON: Duration = Duration::from_secs(15);
+
+/// A config for tests of callbacks: the chain's pace is not what they are about.
+pub const FAST: &str = "callbacks: {delay: 20ms}\n";

@@ -1,0 +1,17 @@
+//! The product from outside: the real binary, real sockets, the contract.
+//!
+//! Nothing here knows how Standin is built. A test's name is the rule it keeps; it waits for
+//! conditions with a deadline, and every port is a free one.
+
+mod harness;
+
+mod walk;
+
+mod admin;
+mod answer;
+mod callbacks;
+mod cli;
+mod pass;
+mod reload;
+mod route;
+mod stop;
