@@ -26,11 +26,11 @@ pub fn check(flags: Check) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    let (loaded, (mocks, reports, others)) = super::compile(&config);
-    let diagnostics: Vec<Diagnostic> = reports.into_iter().flatten().chain(others).collect();
+    let (loaded, compiled) = super::compile(&config);
+    let diagnostics: Vec<Diagnostic> = compiled.diagnostics().cloned().collect();
     match format {
-        Format::Json => print(&findings(documents(&loaded, &mocks), &diagnostics)),
-        Format::Text => print(&text(&config, &loaded, &mocks, &diagnostics)),
+        Format::Json => print(&findings(documents(&loaded, &compiled.mocks), &diagnostics)),
+        Format::Text => print(&text(&config, &loaded, &compiled.mocks, &diagnostics)),
     }
     let counted = |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
     let bad = counted(Severity::Error) + if strict { counted(Severity::Warning) } else { 0 };
@@ -79,6 +79,10 @@ fn text(config: &Config, loaded: &Loaded, mocks: &Mocks, diagnostics: &[Diagnost
         let passed = own().filter(|operation| operation.routed && operation.mode == Mode::Pass).count();
         let empty = own().filter(|operation| is_mocked(operation) && !operation.answers()).count();
         let callbacks: usize = own().map(|operation| operation.callbacks().count()).sum();
+        let title = match format!("{} {}", summary.title, summary.version).trim() {
+            "" => "no title".to_owned(),
+            title => title.to_owned(),
+        };
         let mut parts = vec![format!("{mocked} mocked")];
         let others = [
             (passed, "passed"),
@@ -90,10 +94,9 @@ fn text(config: &Config, loaded: &Loaded, mocks: &Mocks, diagnostics: &[Diagnost
         );
         let _ = writeln!(
             out,
-            "{}: {} {}, OpenAPI {}: {} ({}), {}",
+            "{}: {}, OpenAPI {}: {} ({}), {}",
             summary.source,
-            if summary.title.is_empty() { "(no title)" } else { &summary.title },
-            summary.version,
+            title,
             summary.openapi,
             count(own().count(), "operation"),
             parts.join(", "),

@@ -18,9 +18,7 @@ pub mod report;
 use std::io::Write;
 
 use standin::config::Config;
-use standin::diagnostic::Diagnostic;
-use standin::mock::Mocks;
-use standin::server::load::{self, Loaded};
+use standin::server::load::{self, Compiled, Loaded};
 
 /// Documents, listeners or certificates are wrong.
 const BROKEN: u8 = 1;
@@ -29,7 +27,7 @@ const BROKEN: u8 = 1;
 const USAGE: u8 = 2;
 
 /// Reads and compiles the documents of a config, as `run` does.
-fn compile(config: &Config) -> (Loaded, (Mocks, Vec<Vec<Diagnostic>>, Vec<Diagnostic>)) {
+fn compile(config: &Config) -> (Loaded, Compiled) {
     let loaded = load::load(config, &Loaded::default());
     let compiled = load::compile(config, &loaded);
     (loaded, compiled)

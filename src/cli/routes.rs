@@ -16,15 +16,15 @@ pub fn routes(flags: Routes) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    let (loaded, (mocks, reports, _)) = super::compile(&config);
+    let (loaded, compiled) = super::compile(&config);
     match flags.format {
-        Format::Json => print(&format!("{}\n", admin::table(&mocks))),
-        Format::Text => print(&table(&mocks)),
+        Format::Json => print(&format!("{}\n", admin::table(&compiled.mocks))),
+        Format::Text => print(&table(&compiled.mocks)),
     }
     let mut code = ExitCode::SUCCESS;
-    for (loading, report) in loaded.documents.iter().zip(reports) {
+    for (loading, report) in loaded.documents.iter().zip(&compiled.reports) {
         if loading.state == State::Broken {
-            report::print_errors(&report);
+            report::print_errors(report);
             code = ExitCode::from(BROKEN);
         }
     }

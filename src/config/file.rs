@@ -350,7 +350,11 @@ mod tests {
         let example = include_str!("../../config/standin.yaml");
         let servers = vec!["http://127.0.0.1:9000".parse().expect("a server")];
         let upstreams = [("default".to_owned(), Upstream::new(servers))].into();
-        assert_eq!(good(example), Config { upstreams, ..Config::default() });
+        let folder = Path::new("/etc/standin");
+        let read = parse("standin.yaml", example, &|_| None, folder).expect("the example is valid");
+        let source = crate::config::source("specs", folder).expect("a folder");
+        let specs = vec![Spec { source, base_path: None, upstream: None, mode: None }];
+        assert_eq!(read, Config { upstreams, specs, ..Config::default() });
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::callback::{Payload, Plan};
 use super::choose::accept::MediaType;
 use super::choose::{Exchange, Exchanges, Wanted, WantedBody, WantedValue};
 use super::reply::{Content, Reply};
+use super::template::Template;
 use super::{Mocks, Operation, Summary, body, route};
 use crate::config::{Config, Mode, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, Severity};
@@ -448,7 +449,19 @@ impl<'t> Compiler<'_, 't> {
             wait: callback.delay,
             names: names.into(),
             payloads: payloads.into(),
+            headers: self.callback_headers(callback),
         }))
+    }
+
+    fn callback_headers(&mut self, callback: &document::Callback<'t>) -> Box<[(HeaderName, Template)]> {
+        let parameters =
+            callback.parameters.iter().filter(|parameter| parameter.location == Location::Header);
+        let fields = parameters.filter_map(|parameter| {
+            let example = parameter.examples.first()?;
+            let name = HeaderName::try_from(parameter.name).ok()?;
+            Some((name, body::header(example.value, self.diagnostics)))
+        });
+        fields.collect()
     }
 
     fn lint_callback(

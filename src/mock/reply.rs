@@ -40,11 +40,7 @@ impl Content {
     pub fn render(&self, context: &Context<'_>) -> Bytes {
         match self {
             Content::Bytes(bytes) => bytes.clone(),
-            Content::Template(template) => {
-                let mut out = String::new();
-                template.render(context, &mut out);
-                out.into()
-            }
+            Content::Template(template) => template.text(context).into(),
         }
     }
 
@@ -98,8 +94,7 @@ impl Reply {
             headers.insert(CONTENT_LENGTH, body.len().into());
         }
         for (name, template) in &self.rendered {
-            let mut text = String::new();
-            template.render(context, &mut text);
+            let text = template.text(context);
             // A header template lets no control character pass, so only its length could be wrong.
             if let Ok(value) = HeaderValue::try_from(text) {
                 headers.append(name.clone(), value);

@@ -91,9 +91,23 @@ pub fn load(config: &Config, previous: &Loaded) -> Loaded {
     loaded
 }
 
-/// Compiles what is loaded. The diagnostics of each document are in its order; the last list is of
-/// what belongs to none.
-pub fn compile(config: &Config, loaded: &Loaded) -> (Mocks, Vec<Vec<Diagnostic>>, Vec<Diagnostic>) {
+/// What is loaded, compiled, and everything that came up.
+pub struct Compiled {
+    pub mocks: Mocks,
+    /// One for each document that is loaded, sorted by place.
+    pub reports: Vec<Vec<Diagnostic>>,
+    /// What belongs to no document.
+    pub others: Vec<Diagnostic>,
+}
+
+impl Compiled {
+    pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.reports.iter().flatten().chain(&self.others)
+    }
+}
+
+/// Compiles what is loaded.
+pub fn compile(config: &Config, loaded: &Loaded) -> Compiled {
     let mut sources = Vec::new();
     let mut reports: Vec<Vec<Diagnostic>> = Vec::new();
     for loading in &loaded.documents {
@@ -127,7 +141,7 @@ pub fn compile(config: &Config, loaded: &Loaded) -> (Mocks, Vec<Vec<Diagnostic>>
         report.sort_by_cached_key(place_of);
         report.dedup();
     }
-    (mocks, reports, others)
+    Compiled { mocks, reports, others }
 }
 
 fn place_of(diagnostic: &Diagnostic) -> Option<(Arc<str>, u32, u32)> {

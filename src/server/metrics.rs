@@ -51,6 +51,7 @@ pub struct Metrics {
     operations: IntGaugeVec,
     reload_successful: IntGaugeVec,
     reload_success_time: GaugeVec,
+    config_successful: IntGauge,
     reloads: IntCounterVec,
     connections: IntGauge,
     refused: IntCounterVec,
@@ -139,6 +140,10 @@ impl Metrics {
                 &["source"],
             ),
             reload_success_time: register(&registry, GaugeVec::new(success_time, &["source"])),
+            config_successful: gauge(
+                "standin_config_last_reload_successful",
+                "Whether the config was read without an error at the last reload.",
+            ),
             reloads: counters("standin_reloads_total", "Reloads by result.", &["result"]),
             connections: gauge("standin_connections_active", "Client connections that are open."),
             refused: counters(
@@ -199,6 +204,10 @@ impl Metrics {
         if successful {
             self.reload_success_time.with_label_values(&[source]).set(now);
         }
+    }
+
+    pub fn config_read(&self, successful: bool) {
+        self.config_successful.set(successful.into());
     }
 
     /// A source that is no longer in the config, or no longer in its folder.

@@ -51,9 +51,7 @@ pub struct Outcome {
 struct Prepared {
     config: Arc<Config>,
     loaded: Loaded,
-    mocks: crate::mock::Mocks,
-    reports: Vec<Vec<Diagnostic>>,
-    others: Vec<Diagnostic>,
+    compiled: load::Compiled,
 }
 
 /// Owns what was read, and puts it in force.
@@ -81,7 +79,7 @@ impl First {
     /// Reads and compiles everything. The documents of the result tell what is broken.
     pub async fn read(config: Config) -> First {
         let prepared = prepare(Arc::new(config), Arc::new(Loaded::default())).await;
-        let others = prepared.others.clone();
+        let others = prepared.compiled.others.clone();
         let (in_force, loaded) = put_together(prepared, 1, &BTreeMap::new()).await;
         First { in_force, loaded, others }
     }
@@ -172,7 +170,7 @@ impl Reloader {
         }
         let prepared = prepare(config, self.loaded.clone()).await;
         let mut diagnostics = problems.clone();
-        diagnostics.extend(prepared.others.iter().cloned());
+        diagnostics.extend(prepared.compiled.others.iter().cloned());
         let (in_force, loaded) = put_together(prepared, before.version + 1, &before.upstreams).await;
         diagnostics.extend(in_force.documents.iter().flat_map(|served| served.diagnostics.iter().cloned()));
         let whole = in_force.documents.iter().all(|served| served.state == State::Current);
@@ -212,9 +210,7 @@ impl Reloader {
                 log(diagnostic, served.state);
             }
         }
-        if let Some(file) = &self.config_file {
-            self.metrics.source_read(&file.to_string_lossy(), !self.config_broken, now);
-        }
+        self.metrics.config_read(!self.config_broken);
         for problem in config_problems {
             tracing::error!(problem = %problem, "the config can't be read, and stays as it was");
         }
@@ -241,8 +237,8 @@ fn log(diagnostic: &Diagnostic, state: State) {
 async fn prepare(config: Arc<Config>, previous: Arc<Loaded>) -> Prepared {
     let work = move || {
         let loaded = load::load(&config, &previous);
-        let (mocks, reports, others) = load::compile(&config, &loaded);
-        Prepared { config, loaded, mocks, reports, others }
+        let compiled = load::compile(&config, &loaded);
+        Prepared { config, loaded, compiled }
     };
     tokio::task::spawn_blocking(work).await.expect("reading documents does not panic")
 }
@@ -252,7 +248,8 @@ async fn put_together(
     version: u64,
     before: &BTreeMap<String, Arc<Upstream>>,
 ) -> (InForce, Loaded) {
-    let Prepared { config, loaded, mocks, reports, .. } = prepared;
+    let Prepared { config, loaded, compiled } = prepared;
+    let load::Compiled { mocks, reports, .. } = compiled;
     let mut upstreams = BTreeMap::new();
     for (name, upstream) in &config.upstreams {
         let kept = before.get(name).filter(|known| known.config == *upstream);

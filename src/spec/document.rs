@@ -100,6 +100,7 @@ pub struct Callback<'t> {
     pub method: Method,
     pub order: Option<i64>,
     pub delay: Option<Duration>,
+    pub parameters: Vec<Parameter<'t>>,
     pub bodies: Vec<Media<'t>>,
     /// `x-microcks-refs` of its responses: names for a callback whose request has no examples.
     pub refs: Vec<&'t str>,

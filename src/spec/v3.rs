@@ -424,10 +424,11 @@ fn call<'t>(
         })
     });
     let delay = setting("delay").and_then(|value| duration(resolver, value));
+    let parameters = value.get("parameters").map(|list| parameters(resolver, list)).unwrap_or_default();
     let bodies = request_body(resolver, value);
     let responses = value.get("responses").into_iter().flat_map(Value::entries);
     let refs = responses.filter_map(|(_, item)| resolver.follow(item)).flat_map(refs).collect();
-    Callback { name: name.text(), url, key, method, order, delay, bodies, refs }
+    Callback { name: name.text(), url, key, method, order, delay, parameters, bodies, refs }
 }
 
 /// Milliseconds as a bare number, as Microcks has them, or a duration as in the config (`3s`).

@@ -257,7 +257,7 @@ async fn a_broken_document_is_1_with_its_position() {
         ("", "spec.yaml"),
         ("- 1\n- 2\n", "spec.yaml"),
         ("\0\u{1}\u{2}", "spec.yaml"),
-        ("{\"openapi\": \"3.1.0\", \"paths\": {\"/a\": }}", "spec.yaml:1:"),
+        ("{\"openapi\": \"3.1.0\", \"paths\": {\"/a\": ]}", "spec.yaml:1:"),
         ("a: &a [x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: *nowhere\n", "spec.yaml:3:"),
     ];
     for (text, position) in cases {

@@ -385,7 +385,7 @@ async fn rules_select_by_id_route_glob_and_tag() {
         ("GET /users", "upstream", "post"),
         ("GET /users/*", "users", "post"),
         ("GET /users/*/posts/*", "users", "upstream"),
-        ("GET /users/**", "users", "upstream"),
+        ("GET /users/**", "upstream", "upstream"),
         ("POST /users", "users", "post"),
         ("getPost", "users", "upstream"),
         ("tag:nobody", "users", "post"),

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::choose::accept::MediaType;
 use super::message::{Body, Context, Head, Moment, Request, Response};
 use super::reply::Content;
-use super::template::Needs;
+use super::template::{Needs, Template};
 
 pub mod expression;
 
@@ -31,6 +31,8 @@ pub struct Plan {
     /// Names of answers' examples that it goes with; empty: every 2xx and 3xx answer.
     pub names: Box<[Box<str>]>,
     pub payloads: Box<[Payload]>,
+    /// Header parameters of the callback's operation, from their examples.
+    pub headers: Box<[(HeaderName, Template)]>,
 }
 
 /// What a call carries: one example in one media type.
@@ -102,7 +104,9 @@ struct Kept {
 
 impl Plan {
     pub fn needs(&self) -> Needs {
-        self.payloads.iter().fold(self.url.needs(), |all, payload| all | payload.body.needs())
+        let payloads = self.payloads.iter().map(|payload| payload.body.needs());
+        let headers = self.headers.iter().map(|(_, template)| template.needs());
+        payloads.chain(headers).fold(self.url.needs(), |all, needs| all | needs)
     }
 
     /// The payload that goes with an answer; `Some(None)`: the call goes without one.
@@ -160,6 +164,11 @@ impl Chain {
         };
         let mut headers = HeaderMap::new();
         let mut body = Bytes::new();
+        for (name, template) in &planned.plan.headers {
+            let text = self.kept.with_context(moment, |context| template.text(context));
+            // A header template lets no control character pass.
+            headers.extend(HeaderValue::try_from(text).ok().map(|value| (name.clone(), value)));
+        }
         if let Some(payload) = planned.payload.map(|number| &planned.plan.payloads[number]) {
             body = self.kept.with_context(moment, |context| payload.body.render(context));
             if let Ok(value) = HeaderValue::from_str(payload.media.as_str()) {

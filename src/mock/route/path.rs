@@ -100,7 +100,7 @@ const LENIENCES: [Lenience; 6] = [
     Lenience { concerns: |path| path.contains(';') || path.contains("%3B"), read: without_parameters },
     Lenience {
         concerns: |path| {
-            path.contains("//") || path.contains("%2F") || path.contains("%5C") || path.contains(';')
+            path.contains("//") || path.contains("%2F") || path.contains("%5C") || path.contains(['\\', ';'])
         },
         read: without_repeated_slashes,
     },

@@ -132,6 +132,13 @@ impl Template {
         }
     }
 
+    /// Rendered into a text of its own.
+    pub fn text(&self, context: &Context<'_>) -> String {
+        let mut out = String::new();
+        self.render(context, &mut out);
+        out
+    }
+
     pub fn needs(&self) -> Needs {
         self.parts.iter().fold(Needs::default(), |needs, part| match part {
             Part::Literal(_) => needs,

@@ -467,7 +467,6 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::mock::callback::Unresolved;
 
     #[derive(Default)]
     struct Heard(Mutex<Vec<(String, Outcome)>>);

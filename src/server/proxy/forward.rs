@@ -42,14 +42,15 @@ pub fn peer(address: &Address, config: &config::Upstream, request: &RequestHeade
 }
 
 fn is_stream(request: &RequestHeader) -> bool {
-    let has = |name, word: &str| {
-        request.headers.get(name).is_some_and(|value: &http::HeaderValue| {
-            value.to_str().is_ok_and(|value| value.to_ascii_lowercase().contains(word))
-        })
-    };
     request.headers.contains_key(http::header::UPGRADE)
-        || has(http::header::ACCEPT, "text/event-stream")
-        || has(http::header::CONTENT_TYPE, "application/grpc")
+        || has(request, http::header::ACCEPT, "text/event-stream")
+        || has(request, http::header::CONTENT_TYPE, "application/grpc")
+}
+
+/// Whether a field says a word, in whatever case.
+fn has(request: &RequestHeader, name: HeaderName, word: &str) -> bool {
+    let value = request.headers.get(name).and_then(|value| value.to_str().ok());
+    value.is_some_and(|value| value.to_ascii_lowercase().contains(word))
 }
 
 /// A request on its way to the upstream. pingora has taken the hop-by-hop fields off.
@@ -60,8 +61,9 @@ pub fn request(session: &Session, request: &mut RequestHeader) -> Result<()> {
     for name in own {
         request.remove_header(&name);
     }
-    // RFC 9110, 10.1.4: `te: trailers` is for this hop, and gRPC asks for it on every hop.
-    if client.headers.get(TE).is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers")) {
+    // RFC 9110, 10.1.4: `te: trailers` is for one hop, but gRPC servers ask for it on every hop.
+    let trailers = client.headers.get(TE).is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    if trailers && has(client, http::header::CONTENT_TYPE, "application/grpc") {
         request.insert_header(TE, "trailers")?;
     }
     if let Some(address) = session.client_addr().and_then(|address| address.as_inet()) {
