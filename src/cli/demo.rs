@@ -25,7 +25,11 @@ const DOCUMENT: &str = include_str!("../../config/specs/registration.yaml");
 
 pub fn demo(flags: Demo) -> ExitCode {
     match prepare(flags) {
-        Ok((plan, receiver)) => serve(plan, |standin| welcome(standin, receiver)),
+        Ok((plan, receiver, folder)) => {
+            let code = serve(plan, |standin| welcome(standin, receiver));
+            let _ = std::fs::remove_dir_all(folder);
+            code
+        }
         Err(error) => {
             eprintln!("error: the demo can't be set up: {error}");
             ExitCode::from(BROKEN)
@@ -33,9 +37,9 @@ pub fn demo(flags: Demo) -> ExitCode {
     }
 }
 
-/// The plan, and where callbacks are received.
-fn prepare(flags: Demo) -> std::io::Result<(Plan, SocketAddr)> {
-    let document = sample()?;
+/// The plan, where callbacks are received, and the folder of the sample.
+fn prepare(flags: Demo) -> std::io::Result<(Plan, SocketAddr, PathBuf)> {
+    let (folder, document) = sample()?;
     let upstream = on_a_thread(Router::new().fallback(upstream))?;
     let started = Instant::now();
     let receive = move |method, uri, headers, body| received(started, method, uri, headers, body);
@@ -56,16 +60,17 @@ fn prepare(flags: Demo) -> std::io::Result<(Plan, SocketAddr)> {
     let reread = config.clone();
     let plan =
         Plan { config, config_file: None, reread: Arc::new(move || Ok(reread.clone())), strict: false };
-    Ok((plan, receiver))
+    Ok((plan, receiver, folder))
 }
 
 /// The sample document as a file, so that it can be edited while it is served.
-fn sample() -> std::io::Result<PathBuf> {
+fn sample() -> std::io::Result<(PathBuf, PathBuf)> {
     let folder = std::env::temp_dir().join(format!("standin-demo-{}", std::process::id()));
-    std::fs::create_dir_all(&folder)?;
+    // Not one that is there already: it could be somebody else's.
+    std::fs::create_dir(&folder)?;
     let file = folder.join("registration.yaml");
     std::fs::write(&file, DOCUMENT)?;
-    Ok(file)
+    Ok((folder, file))
 }
 
 /// Serves a router on a free port, on a thread and a runtime of its own, as another program would.

@@ -155,7 +155,7 @@ pub fn log(config: &Config) {
     use tracing_subscriber::{EnvFilter, fmt, prelude::*};
     let level = &config.log.level;
     // pingora logs each broken connection as an error; what matters of it, Standin says itself.
-    let quiet = ["pingora_core=off", "pingora_proxy=off"].map(|directive| directive.parse());
+    let quiet = ["pingora_core=off", "pingora_proxy=off"].map(str::parse);
     let named = level.contains("pingora");
     let mut filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     for directive in quiet.into_iter().flatten().filter(|_| !named) {

@@ -16,7 +16,7 @@ pub fn of(value: Value<'_>, media: &MediaType, diagnostics: &mut Vec<Diagnostic>
             parse(text, Form::Json, value, diagnostics)
         }
         (false, Kind::String(text)) => parse(text, Form::Text, value, diagnostics),
-        (false, Kind::Mapping | Kind::Sequence) if !media.as_str().contains('*') => {
+        (false, Kind::Mapping | Kind::Sequence) if media.is_other_than_json() => {
             diagnostics.push(
                 value
                     .problem(

@@ -246,9 +246,11 @@ impl<'t> Compiler<'_, 't> {
     fn exchanges(&mut self, label: &Arc<str>) -> Exchanges {
         let operation = self.operation;
         let mut found: Vec<(u16, Option<&'t str>, Vec<Reply>)> = Vec::new();
-        let mut preferred: Vec<&Response<'t>> = operation.responses.iter().collect();
+        // RFC 9110, 15.2: an informational response is never the answer.
+        let final_ones = || operation.responses.iter().filter(|response| response.status.is_final());
+        let mut preferred: Vec<&Response<'t>> = final_ones().collect();
         preferred.sort_by_key(|response| response.status.preference());
-        for response in &operation.responses {
+        for response in final_ones() {
             for name in names(response) {
                 let preference = response.status.preference();
                 let known = found.iter().position(|(_, known, _)| *known == name);

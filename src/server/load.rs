@@ -131,7 +131,7 @@ pub fn compile(config: &Config, loaded: &Loaded) -> Compiled {
         });
         match owner {
             Some(number) if loaded.documents[number].state == State::Current => {
-                reports[number].push(diagnostic)
+                reports[number].push(diagnostic);
             }
             Some(_) => {}
             None => others.push(diagnostic),

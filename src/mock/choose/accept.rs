@@ -46,6 +46,19 @@ impl MediaType {
     }
 }
 
+impl MediaType {
+    /// Whether the name says that JSON would be wrong: text, XML and forms have a syntax of their own,
+    /// while `application/vnd.example` may well be JSON.
+    pub fn is_other_than_json(&self) -> bool {
+        !self.is_json()
+            && (&*self.kind == "text"
+                || &*self.kind == "multipart"
+                || &*self.subtype == "xml"
+                || self.subtype.ends_with("+xml")
+                || &*self.subtype == "x-www-form-urlencoded")
+    }
+}
+
 impl fmt::Display for MediaType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)

@@ -4,8 +4,7 @@
 //! before templated ones, longer literal parts before shorter ones, and document order breaks ties.
 //! A candidate without the request's method gives way to the next one.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use http::Method;
 
 mod pattern;

@@ -28,9 +28,9 @@ pub fn canonical(path: &str) -> Cow<'_, str> {
                         bytes = ahead;
                         let value = high << 4 | low;
                         if is_unreserved(value) {
-                            out.push(value.into())
+                            out.push(value.into());
                         } else {
-                            encode_byte(value, &mut out)
+                            encode_byte(value, &mut out);
                         }
                     }
                     _ => encode_byte(b'%', &mut out),

@@ -126,7 +126,7 @@ impl Template {
             match part {
                 Part::Literal(text) => out.push_str(text),
                 Part::Expression(expression, place) => {
-                    place.put(expression.evaluate(context, &mut chance), out)
+                    place.put(expression.evaluate(context, &mut chance), out);
                 }
             }
         }

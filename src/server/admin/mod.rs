@@ -182,7 +182,7 @@ async fn nothing_here() -> Response {
 
 async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
-    let host = request.uri().authority().map(|authority| authority.as_str());
+    let host = request.uri().authority().map(http::uri::Authority::as_str);
     let host = host.or_else(|| text(headers, header::HOST)).unwrap_or("");
     if !is_own(host, &admin.config.hosts) {
         let detail = format!("the host `{host}` is not this port's; add it to `admin.hosts`");

@@ -307,7 +307,7 @@ impl Proxy {
         // The calls go out whether the client waited for the answer or not.
         if let Some(chain) = answer.chain {
             let peer =
-                session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip());
+                session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
             self.callbacks.enqueue(chain, Client { peer, exchange: None }, &live.config.callbacks);
         }
         written
