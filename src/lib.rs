@@ -5,6 +5,7 @@
 //! documents). Only `server` does IO; everything below it is data in, data out.
 
 #![forbid(unsafe_code)]
+#![warn(clippy::unwrap_used)]
 
 pub mod server;
 

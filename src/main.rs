@@ -1,6 +1,7 @@
 //! The command line's entry: reads the flags and calls one command.
 
 #![forbid(unsafe_code)]
+#![warn(clippy::unwrap_used)]
 
 use std::process::ExitCode;
 

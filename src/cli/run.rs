@@ -28,11 +28,13 @@ pub fn run(overrides: Overrides, strict: bool) -> ExitCode {
 }
 
 /// Runs a plan on a runtime of its own until it is told to stop. `ready` is called once it serves.
-pub fn serve(mut plan: Plan, ready: impl FnOnce(&Standin)) -> ExitCode {
-    let threads = plan.config.threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into));
-    plan.config.threads = threads;
+pub fn serve(plan: Plan, ready: impl FnOnce(&Standin)) -> ExitCode {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = match builder.worker_threads(threads.unwrap_or(1)).enable_all().build() {
+    // Without a number the runtime takes as many as there are cores that the process may use.
+    if let Some(threads) = plan.config.threads {
+        builder.worker_threads(threads);
+    }
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: the threads can't be started: {error}");

@@ -112,7 +112,7 @@ impl Reloader {
         let config_broken = false;
         let reloader =
             Reloader { live, metrics, callbacks, reread, config_file, loaded, config_broken, config_stamp };
-        reloader.tell(&reloader.live.current(), &[]);
+        reloader.tell(&reloader.live.current(), &[], &[]);
         reloader
     }
 
@@ -186,7 +186,7 @@ impl Reloader {
         self.callbacks.configure(&in_force.config.callbacks);
         self.loaded = Arc::new(loaded);
         self.live.swap(in_force);
-        self.tell(&self.live.current(), &problems);
+        self.tell(&self.live.current(), &problems, &before.documents);
         let operations = self.live.current().mocks.operations.len();
         if successful {
             tracing::info!(version, operations, "reloaded");
@@ -201,13 +201,16 @@ impl Reloader {
         Outcome { version, successful, diagnostics }
     }
 
-    /// Log and metrics of what is in force now.
-    fn tell(&self, in_force: &InForce, config_problems: &[Diagnostic]) {
+    /// Log and metrics of what is in force now. What was said of the documents before is not said again.
+    fn tell(&self, in_force: &InForce, config_problems: &[Diagnostic], before: &[Served]) {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         for served in &in_force.documents {
             self.metrics.source_read(&served.source, served.state == State::Current, now);
+            let told = before.iter().find(|old| old.source == served.source && old.state == served.state);
             for diagnostic in &served.diagnostics {
-                log(diagnostic, served.state);
+                if !told.is_some_and(|told| told.diagnostics.contains(diagnostic)) {
+                    log(diagnostic, served.state);
+                }
             }
         }
         self.metrics.config_read(!self.config_broken);
@@ -228,7 +231,7 @@ fn log(diagnostic: &Diagnostic, state: State) {
             tracing::error!(code, problem = %diagnostic, "the document is broken, and stays as it was");
         }
         (Severity::Error, _) => tracing::error!(code, problem = %diagnostic, "the document has an error"),
-        (Severity::Warning, _) => tracing::warn!(code, problem = %diagnostic, "the document is odd"),
+        (Severity::Warning, _) => tracing::warn!(code, problem = %diagnostic, "the document has a problem"),
         (Severity::Note, _) => tracing::debug!(code, problem = %diagnostic, "the document"),
     }
 }
