@@ -511,3 +511,34 @@ async fn demo_prints_what_to_try_and_stops() {
     demo.signal("INT");
     assert_eq!(demo.wait_exit(SOON).await, 0);
 }
+
+/// pingora reads the system's certificates at start, and panics on what it can't read.
+#[tokio::test]
+async fn certificates_that_cannot_be_read_are_no_reason_not_to_start() {
+    let paths = "  /a: {get: {responses: {'204': {description: none}}}}\n";
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("broken.pem");
+    std::fs::write(&file, broken).expect("a file");
+    for certificates in ["/nonexistent", file.to_str().expect("text")] {
+        let standin = Standin::with().paths(paths).env("SSL_CERT_FILE", certificates).start().await;
+        assert_eq!(standin.get("/a").await.status, 204, "{certificates}");
+    }
+}
+
+/// A large document costs no more than reading it, and a request nothing of it.
+#[tokio::test]
+async fn a_thousand_operations_are_served() {
+    let example = format!("{{\"id\": 1, \"text\": \"{}\"}}", "x".repeat(4000));
+    let paths: String = (0..1000)
+        .map(|number| {
+            format!(
+                "  /res{number}/{{id}}:\n    get:\n      responses:\n        '200':\n          description: ok\n          \
+                 content: {{application/json: {{example: {example}}}}}\n"
+            )
+        })
+        .collect();
+    let standin = Standin::with().paths(&paths).start().await;
+    assert_eq!(standin.get("/res0/a").await.status, 200);
+    assert_eq!(standin.get("/res999/a").await.json()["id"], 1);
+}
