@@ -79,6 +79,7 @@ impl First {
     /// Reads and compiles everything. The documents of the result tell what is broken.
     pub async fn read(config: Config) -> First {
         let prepared = prepare(Arc::new(config), Arc::new(Loaded::default())).await;
+        let prepared = prepared.expect("nothing is served yet that a fault could end");
         let others = prepared.compiled.others.clone();
         let (in_force, loaded) = put_together(prepared, 1, &BTreeMap::new()).await;
         First { in_force, loaded, others }
@@ -168,7 +169,12 @@ impl Reloader {
         for key in config::needs_restart(&before.config, &config) {
             tracing::warn!(key, "this key of the config needs a restart to change");
         }
-        let prepared = prepare(config, self.loaded.clone()).await;
+        let Ok(prepared) = prepare(config, self.loaded.clone()).await else {
+            // A fault of Standin's own, which must not end what is served, nor later reloads.
+            tracing::error!("reading the documents failed inside; everything stays as it was");
+            self.metrics.reloaded("failure");
+            return Outcome { version: before.version, successful: false, diagnostics: problems };
+        };
         let mut diagnostics = problems.clone();
         diagnostics.extend(prepared.compiled.others.iter().cloned());
         let (in_force, loaded) = put_together(prepared, before.version + 1, &before.upstreams).await;
@@ -237,13 +243,13 @@ fn log(diagnostic: &Diagnostic, state: State) {
 }
 
 /// Reads and compiles on a thread that may block.
-async fn prepare(config: Arc<Config>, previous: Arc<Loaded>) -> Prepared {
+async fn prepare(config: Arc<Config>, previous: Arc<Loaded>) -> Result<Prepared, tokio::task::JoinError> {
     let work = move || {
         let loaded = load::load(&config, &previous);
         let compiled = load::compile(&config, &loaded);
         Prepared { config, loaded, compiled }
     };
-    tokio::task::spawn_blocking(work).await.expect("reading documents does not panic")
+    tokio::task::spawn_blocking(work).await
 }
 
 async fn put_together(
