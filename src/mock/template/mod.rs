@@ -11,6 +11,7 @@ use std::fmt::{self, Write};
 use std::ops::BitOr;
 
 use super::message::Context;
+use crate::tree::escape_json;
 
 pub(in crate::mock) use expression::Expression;
 pub(in crate::mock) use function::shortened;
@@ -251,7 +252,7 @@ impl Place {
         match self {
             Place::Text | Place::Bare => out.push_str(text),
             Place::Header => out.extend(text.chars().filter(|c| !c.is_control())),
-            Place::Quoted => escape(text, out),
+            Place::Quoted => escape_json(text, out),
         }
     }
 
@@ -275,29 +276,6 @@ impl Write for Escaped<'_> {
         self.place.write(text, self.out);
         Ok(())
     }
-}
-
-/// Appends a JSON string's inside (RFC 8259, 7).
-fn escape(text: &str, out: &mut String) {
-    let mut from = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.push_str(&text[from..at]);
-        from = at + 1;
-        match byte {
-            b'"' => out.push_str("\\\""),
-            b'\\' => out.push_str("\\\\"),
-            b'\n' => out.push_str("\\n"),
-            b'\r' => out.push_str("\\r"),
-            b'\t' => out.push_str("\\t"),
-            _ => {
-                let _ = write!(out, "\\u{byte:04x}");
-            }
-        }
-    }
-    out.push_str(&text[from..]);
 }
 
 /// The parts of a text that is all of one place.

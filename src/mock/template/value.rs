@@ -65,7 +65,7 @@ impl Value<'_> {
 
 fn quote(text: &str, out: &mut String) -> fmt::Result {
     out.push('"');
-    super::escape(text, out);
+    crate::tree::escape_json(text, out);
     out.push('"');
     Ok(())
 }
