@@ -70,6 +70,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("admin", old.admin != new.admin),
         ("threads", old.threads != new.threads),
         ("log", old.log != new.log),
+        ("reload", old.reload != new.reload),
     ];
     changed.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
 }
@@ -352,7 +353,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_restart_is_needed_for_listeners_threads_and_the_log() {
+    fn a_restart_is_needed_for_listeners_threads_the_log_and_the_watch() {
         let old = Config::default();
         assert!(needs_restart(&old, &old).is_empty());
 
@@ -363,6 +364,7 @@ mod tests {
         new.admin.address = None;
         new.threads = Some(2);
         new.log.format = LogFormat::Json;
-        assert_eq!(needs_restart(&old, &new), ["listen", "admin", "threads", "log"]);
+        new.reload.watch = false;
+        assert_eq!(needs_restart(&old, &new), ["listen", "admin", "threads", "log", "reload"]);
     }
 }
