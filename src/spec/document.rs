@@ -46,7 +46,7 @@ pub struct Parameter<'t> {
     pub examples: Vec<Example<'t>>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Location {
     Path,
     Query,

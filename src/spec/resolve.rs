@@ -36,11 +36,19 @@ impl<'t> Resolver<'t> {
 
     /// The value itself, or what its `$ref` leads to. None, with a diagnostic, where that is nothing.
     pub fn follow(&mut self, value: Value<'t>) -> Option<Value<'t>> {
+        let mut hops = HOPS;
+        self.follow_within(value, &mut hops)
+    }
+
+    /// `hops` are those that are left, so that references through references cost no more.
+    fn follow_within(&mut self, value: Value<'t>, hops: &mut usize) -> Option<Value<'t>> {
         let mut current = value;
-        for _ in 0..HOPS {
+        loop {
             let Some(reference) = current.get("$ref") else { return Some(current) };
             let Some(text) = reference.as_str() else { return Some(current) };
-            current = self.target(reference, text)?;
+            let Some(left) = hops.checked_sub(1) else { break };
+            *hops = left;
+            current = self.target(reference, text, hops)?;
         }
         self.report(
             value
@@ -50,7 +58,7 @@ impl<'t> Resolver<'t> {
         None
     }
 
-    fn target(&mut self, reference: Value<'t>, text: &str) -> Option<Value<'t>> {
+    fn target(&mut self, reference: Value<'t>, text: &str, hops: &mut usize) -> Option<Value<'t>> {
         let (file, fragment) = text.split_once('#').unwrap_or((text, ""));
         if file.contains("://") {
             self.report(
@@ -85,7 +93,10 @@ impl<'t> Resolver<'t> {
         let pointer = decode(fragment);
         let found = match pointer.as_ref() {
             "" => Some(root),
-            pointer if pointer.starts_with('/') => root.pointer(pointer),
+            pointer if pointer.starts_with('/') => match root.pointer(pointer) {
+                None => self.behind_references(root, pointer, hops)?,
+                found => found,
+            },
             _ => None,
         };
         if found.is_none() {
@@ -97,6 +108,27 @@ impl<'t> Resolver<'t> {
             self.report(problem);
         }
         found
+    }
+
+    /// What a pointer leads to where objects on its way are references themselves
+    /// (`components: {schemas: {$ref: schemas.yaml}}`). None, with a diagnostic, where one of them leads nowhere.
+    fn behind_references(
+        &mut self,
+        root: Value<'t>,
+        pointer: &str,
+        hops: &mut usize,
+    ) -> Option<Option<Value<'t>>> {
+        let mut at = root;
+        for token in pointer.split('/').skip(1) {
+            let token = format!("/{token}");
+            let found = match at.pointer(&token) {
+                None if at.get("$ref").is_some() => self.follow_within(at, hops)?.pointer(&token),
+                found => found,
+            };
+            let Some(found) = found else { return Some(None) };
+            at = found;
+        }
+        Some(Some(at))
     }
 }
 
