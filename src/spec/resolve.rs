@@ -10,28 +10,54 @@ use crate::tree::Value;
 const UNRESOLVED: Code = Code("SI0110");
 const CYCLE: Code = Code("SI0111");
 const REMOTE: Code = Code("SI0112");
+const MORE: Code = Code("SI0113");
 
 /// References that lead on to references; more than anyone writes by hand.
 const HOPS: usize = 64;
+
+/// Problems of one document that are told, since a generated one may have one in each line.
+const TOLD: usize = 1000;
 
 /// Follows references through the trees there are, and gathers what came up on the way.
 pub struct Resolver<'t> {
     trees: &'t Trees,
     referred: BTreeSet<String>,
     diagnostics: Vec<Diagnostic>,
+    /// The gravest of the problems past [`TOLD`].
+    untold: Option<Severity>,
 }
 
 impl<'t> Resolver<'t> {
     pub fn new(trees: &'t Trees) -> Self {
-        Resolver { trees, referred: BTreeSet::new(), diagnostics: Vec::new() }
+        Resolver { trees, referred: BTreeSet::new(), diagnostics: Vec::new(), untold: None }
     }
 
-    pub fn finish(self) -> (BTreeSet<String>, Vec<Diagnostic>) {
+    /// The files that were referred to, and the problems in the order of the text, each once.
+    pub fn finish(mut self) -> (BTreeSet<String>, Vec<Diagnostic>) {
+        self.settle();
+        if let Some(severity) = self.untold {
+            let message = format!("there are more problems in this document; the first {TOLD} are shown");
+            self.diagnostics.push(Diagnostic::new(severity, MORE, message));
+        }
         (self.referred, self.diagnostics)
     }
 
     pub fn report(&mut self, diagnostic: Diagnostic) {
+        // What is shared is read, and said, once for each operation that refers to it.
+        if self.diagnostics.len() >= 2 * TOLD {
+            self.settle();
+        }
         self.diagnostics.push(diagnostic);
+    }
+
+    fn settle(&mut self) {
+        self.diagnostics.sort_by_cached_key(|diagnostic| {
+            let place = diagnostic.place.as_ref();
+            (place.map(|place| (place.file.clone(), place.line, place.column)), diagnostic.message.clone())
+        });
+        self.diagnostics.dedup();
+        let untold = self.diagnostics.drain(TOLD.min(self.diagnostics.len())..);
+        self.untold = untold.map(|diagnostic| diagnostic.severity).chain(self.untold).min();
     }
 
     /// The value itself, or what its `$ref` leads to. None, with a diagnostic, where that is nothing.
@@ -100,12 +126,12 @@ impl<'t> Resolver<'t> {
             _ => None,
         };
         if found.is_none() {
+            // Where very much is wrong, looking for what each was meant to be takes too long.
+            let few = self.untold.is_none() && self.diagnostics.len() < 200;
+            let hint = if few { near_miss(root, &pointer) } else { None };
             let message = format!("`{text}` leads nowhere");
-            let mut problem = reference.problem(Severity::Error, UNRESOLVED, message);
-            if let Some(hint) = near_miss(root, &pointer) {
-                problem = problem.hint(hint);
-            }
-            self.report(problem);
+            let problem = reference.problem(Severity::Error, UNRESOLVED, message);
+            self.report(Diagnostic { hint, ..problem });
         }
         found
     }

@@ -711,6 +711,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_in_very_many_places_is_told_soon() {
+        let mut text = String::from("openapi: 3.1.0\npaths:\n");
+        let names = 3000;
+        for n in 0..names {
+            text.push_str(&format!(
+                "  /{n}: {{get: {{responses: {{200: {{$ref: '#/R'}}, 201: {{$ref: '#/S/x{n}'}}}}}}}}\n"
+            ));
+        }
+        text.push_str("R: {content: {a/b: {exmaple: 1, schema: {$ref: '#/S/name'}}}}\nS:\n");
+        text.extend((0..names).map(|n| format!("  schema{n}: {{}}\n")));
+        let (tree, _) = Tree::parse("/t.yaml", text, &Default::default()).expect("the text is YAML");
+        let trees = super::super::Trees::from([("/t.yaml".into(), tree)]);
+        let started = std::time::Instant::now();
+        let reading = super::super::read(&trees, "/t.yaml");
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+        let last = reading.diagnostics.last().map(ToString::to_string);
+        assert_eq!(
+            (reading.diagnostics.len(), last.as_deref()),
+            (1001, Some("there are more problems in this document; the first 1000 are shown"))
+        );
+    }
+
+    #[test]
     fn a_path_with_a_query_is_told() {
         check(
             "paths: {'/a?b=c': {get: {}}}",
