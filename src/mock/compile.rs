@@ -14,7 +14,7 @@ use super::template::Template;
 use super::{Mocks, Operation, Summary, body, route};
 use crate::config::{Config, Mode, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::spec::document::{self, Document, Example, Location, Media, Response};
+use crate::spec::document::{self, Document, Example, Location, Media, Response, StatusPattern};
 use crate::tree::{Key, Value};
 
 const BAD_MEDIA_TYPE: Code = Code("SI0203");
@@ -26,6 +26,7 @@ const SAME_ROUTE: Code = Code("SI0208");
 const BAD_MODE: Code = Code("SI0209");
 const RULE_WITHOUT_OPERATION: Code = Code("SI0210");
 const CALLBACK_WITHOUT_BODY: Code = Code("SI0211");
+const NOT_FINAL: Code = Code("SI0212");
 
 /// A document and what the config says about it.
 pub struct Source<'t> {
@@ -65,7 +66,7 @@ impl Mocks {
                     diagnostics: &mut diagnostics,
                     matched: &mut matched,
                 };
-                let mut compiled = compiler.operation(number, bases.first().map_or("", String::as_str));
+                let mut compiled = compiler.operation(number, bases);
                 let at = mocks.operations.len();
                 for base in bases {
                     match mocks.table.insert(base, operation.path, operation.method.clone(), at) {
@@ -137,14 +138,16 @@ struct Compiler<'a, 't> {
 }
 
 impl<'t> Compiler<'_, 't> {
-    fn operation(&mut self, document: usize, base: &str) -> Operation {
+    fn operation(&mut self, document: usize, bases: &[String]) -> Operation {
         let operation = self.operation;
+        let base = bases.first().map_or("", String::as_str);
         let template = format!("{base}{}", operation.path);
         let label: Arc<str> = match operation.id {
             Some(id) => id.into(),
             None => format!("{} {template}", operation.method).into(),
         };
-        let rule = self.rule(&template);
+        let templates: Vec<_> = bases.iter().map(|base| format!("{base}{}", operation.path)).collect();
+        let rule = self.rule(&templates);
         let (mode, decided_by) = self.mode(rule.0);
         let unmatched = self.unmatched(rule.1);
         let exchanges = self.exchanges(&label);
@@ -170,6 +173,10 @@ impl<'t> Compiler<'_, 't> {
             callbacks,
             needs_body,
         };
+        for response in operation.responses.iter().filter(|response| response.status.is_informational()) {
+            let message = format!("a mock does not answer {}, which is no final status", response.key.text());
+            self.diagnostics.push(response.key.problem(Severity::Note, NOT_FINAL, message));
+        }
         if mode != Mode::Pass && !compiled.answers() {
             let message = format!("`{}` has no example of a response to answer with", compiled.label);
             self.diagnostics.push(
@@ -183,14 +190,16 @@ impl<'t> Compiler<'_, 't> {
     }
 
     /// What the rules of the config set: each key comes from the first matching rule that sets it.
-    fn rule(&mut self, template: &str) -> (Option<Mode>, Option<Unmatched>) {
+    fn rule(&mut self, templates: &[String]) -> (Option<Mode>, Option<Unmatched>) {
         let operation = self.operation;
         let (mut mode, mut unmatched) = (None, None);
         let mut number = 0;
         for rule in &self.config.rules {
             let mut fits = false;
             for selector in &rule.operations {
-                let matches = selector.matches(operation.id, &operation.method, template, &operation.tags);
+                let matches = templates.iter().any(|template| {
+                    selector.matches(operation.id, &operation.method, template, &operation.tags)
+                });
                 self.matched[number] |= matches;
                 fits |= matches;
                 number += 1;
@@ -245,25 +254,28 @@ impl<'t> Compiler<'_, 't> {
 
     fn exchanges(&mut self, label: &Arc<str>) -> Exchanges {
         let operation = self.operation;
-        let mut found: Vec<(u16, Option<&'t str>, Vec<Reply>)> = Vec::new();
-        let mut preferred: Vec<&Response<'t>> = operation.responses.iter().collect();
-        preferred.sort_by_key(|response| response.status.preference());
-        for response in &operation.responses {
+        let mut found: Vec<(&Response<'t>, Option<&'t str>, Vec<Reply>)> = Vec::new();
+        let mut known: HashMap<Option<&str>, usize> = HashMap::new();
+        for response in operation.responses.iter().filter(|response| !response.status.is_informational()) {
             for name in names(response) {
-                let preference = response.status.preference();
-                let known = found.iter().position(|(_, known, _)| *known == name);
-                if known.is_some_and(|at| found[at].0 <= preference) {
+                let at = known.get(&name).copied();
+                if at.is_some_and(|at| found[at].0.status.preference() <= response.status.preference()) {
                     continue;
                 }
                 let replies = self.replies(label, response, name);
-                match known {
-                    _ if replies.is_empty() => {}
-                    Some(at) => found[at] = (preference, name, replies),
-                    None => found.push((preference, name, replies)),
+                if replies.is_empty() {
+                    continue;
+                }
+                match at {
+                    Some(at) => found[at] = (response, name, replies),
+                    None => {
+                        known.insert(name, found.len());
+                        found.push((response, name, replies));
+                    }
                 }
             }
         }
-        let (unmatched, empty) = self.last_resort(label, &preferred, &found);
+        let (unmatched, empty) = self.last_resort(label, &found);
         let all = found.into_iter().map(|(_, name, replies)| Exchange {
             name: name.map(Into::into),
             parameters: self.parameters(name),
@@ -278,21 +290,22 @@ impl<'t> Compiler<'_, 't> {
     fn last_resort(
         &mut self,
         label: &Arc<str>,
-        preferred: &[&Response<'t>],
-        found: &[(u16, Option<&'t str>, Vec<Reply>)],
+        found: &[(&Response<'t>, Option<&'t str>, Vec<Reply>)],
     ) -> (Box<[usize]>, Option<Reply>) {
-        let succeeds = |response: &Response<'_>| response.status.preference() < 302;
-        let any_success = preferred.iter().any(|response| succeeds(response));
-        for response in preferred.iter().filter(|response| !any_success || succeeds(response)) {
-            let status = response.status.status();
-            let own =
-                |(_, _, replies): &(u16, _, Vec<Reply>)| replies.iter().any(|reply| reply.status == status);
-            let numbers: Box<[usize]> = found
-                .iter()
-                .enumerate()
-                .filter(|(_, exchange)| own(exchange))
-                .map(|(number, _)| number)
-                .collect();
+        let responses = self.operation.responses.iter();
+        let mut preferred: Vec<_> =
+            responses.filter(|response| !response.status.is_informational()).collect();
+        preferred.sort_by_key(|response| response.status.preference());
+        // Where a success is described, `default` is what its errors look like.
+        let described = |status: StatusPattern| status.preference() < StatusPattern::Default.preference();
+        if preferred.iter().any(|response| described(response.status)) {
+            preferred.retain(|response| described(response.status));
+        } else if preferred.iter().any(|response| response.status == StatusPattern::Default) {
+            preferred.retain(|response| response.status == StatusPattern::Default);
+        }
+        for response in preferred {
+            let own = found.iter().enumerate().filter(|(_, (from, ..))| std::ptr::eq(*from, response));
+            let numbers: Box<[usize]> = own.map(|(number, _)| number).collect();
             if !numbers.is_empty() {
                 return (numbers, None);
             }
@@ -342,9 +355,19 @@ impl<'t> Compiler<'_, 't> {
         }
         let mut rendered = Vec::new();
         for field in &response.headers {
-            // OpenAPI 3.1, 4.8.17: a `Content-Type` here is ignored. The others would break the framing.
-            const NOT_TAKEN: [&str; 5] =
-                ["content-type", "content-length", "transfer-encoding", "connection", "upgrade"];
+            // OpenAPI 3.1, 4.8.17: a `Content-Type` here is ignored. The others would break the framing,
+            // and a body that is shown as text is in no encoding.
+            const NOT_TAKEN: [&str; 9] = [
+                "content-type",
+                "content-length",
+                "content-encoding",
+                "transfer-encoding",
+                "connection",
+                "keep-alive",
+                "proxy-connection",
+                "trailer",
+                "upgrade",
+            ];
             let own = field.examples.iter().find(|example| example.name == name && name.is_some());
             let Some(example) = own.or_else(|| field.examples.first()) else { continue };
             let Ok(header) = HeaderName::try_from(field.name) else {
@@ -487,6 +510,12 @@ impl<'t> Compiler<'_, 't> {
                 .and_then(|name| crate::diagnostic::nearest(name, answers.iter().copied()))
             {
                 Some(near) => format!("`{}` is nearly `{near}`, which a response has", names[0]),
+                None if self.operation.responses.iter().any(|response| response.content.is_empty()) => {
+                    format!(
+                        "name an example of a response `{0}`, or list it under `x-microcks-refs` of one without content",
+                        names[0]
+                    )
+                }
                 None => format!("name an example of a response `{}`", names[0]),
             };
             self.diagnostics

@@ -60,8 +60,9 @@ impl Reply {
         }
         // RFC 9110, 6.4.1: these never have content.
         let body = match status {
-            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Content::Bytes(Bytes::new()),
-            status if status.is_informational() => Content::Bytes(Bytes::new()),
+            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED => {
+                Content::Bytes(Bytes::new())
+            }
             _ => body,
         };
         if let Content::Bytes(bytes) = &body

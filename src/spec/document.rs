@@ -129,6 +129,11 @@ impl StatusPattern {
         http::StatusCode::from_u16(code).unwrap_or(http::StatusCode::OK)
     }
 
+    /// 1xx: sent before an answer, and never as one (RFC 9110, 15.2).
+    pub fn is_informational(self) -> bool {
+        matches!(self, StatusPattern::Code(100..=199) | StatusPattern::Range(1))
+    }
+
     /// Orders the responses of an operation for an answer that nobody asked for in particular:
     /// the lowest 2xx, `2XX`, `default`, then the others as the document lists them.
     pub fn preference(self) -> u16 {

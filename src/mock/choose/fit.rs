@@ -114,7 +114,8 @@ impl<'r, 'a> Values<'r, 'a> {
 fn equal(a: &serde_json::Value, b: &serde_json::Value) -> bool {
     use serde_json::Value::{Array, Number, Object};
     match (a, b) {
-        (Number(a), Number(b)) => a == b || a.as_f64().is_some_and(|a| Some(a) == b.as_f64()),
+        // Two integers are equal or not; as floats large ones that differ would be.
+        (Number(a), Number(b)) if a.is_f64() || b.is_f64() => a.as_f64() == b.as_f64(),
         (Array(a), Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
         (Object(a), Object(b)) => {
             a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| equal(a, b)))
