@@ -15,7 +15,7 @@ use super::{Mocks, Operation, Summary, body, route};
 use crate::config::{Config, Mode, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::spec::document::{self, Document, Example, Location, Media, Response, StatusPattern};
-use crate::tree::{Key, Value};
+use crate::tree::{Key, Tree, Value};
 
 const BAD_MEDIA_TYPE: Code = Code("SI0203");
 const BAD_HEADER: Code = Code("SI0204");
@@ -27,6 +27,21 @@ const BAD_MODE: Code = Code("SI0209");
 const RULE_WITHOUT_OPERATION: Code = Code("SI0210");
 const CALLBACK_WITHOUT_BODY: Code = Code("SI0211");
 const NOT_FINAL: Code = Code("SI0212");
+
+/// Bodies by the example that they are made from: thousands of operations may refer to one, and what
+/// they come to is read, kept, and complained about once.
+#[derive(Default)]
+struct Shared {
+    sent: HashMap<Shown, Content>,
+    wanted: HashMap<Shown, WantedBody>,
+}
+
+/// An example's tree and node, and whether it is shown as JSON.
+type Shown = (*const Tree, u32, bool);
+
+fn shown(value: Value<'_>, as_json: bool) -> Shown {
+    (Arc::as_ptr(value.tree()), value.id(), as_json)
+}
 
 /// A document and what the config says about it.
 pub struct Source<'t> {
@@ -47,6 +62,7 @@ impl Mocks {
         };
         let mut diagnostics = Vec::new();
         let mut places: Vec<Key<'_>> = Vec::new();
+        let mut shared = Shared::default();
         let mut matched = vec![false; config.rules.iter().map(|rule| rule.operations.len()).sum()];
         for (number, source) in sources.iter().enumerate() {
             let document = &source.document;
@@ -65,6 +81,7 @@ impl Mocks {
                     operation,
                     diagnostics: &mut diagnostics,
                     matched: &mut matched,
+                    shared: &mut shared,
                 };
                 let mut compiled = compiler.operation(number, bases);
                 let at = mocks.operations.len();
@@ -135,6 +152,7 @@ struct Compiler<'a, 't> {
     diagnostics: &'a mut Vec<Diagnostic>,
     /// Which selectors of the rules have found an operation.
     matched: &'a mut [bool],
+    shared: &'a mut Shared,
 }
 
 impl<'t> Compiler<'_, 't> {
@@ -328,7 +346,7 @@ impl<'t> Compiler<'_, 't> {
         for media in &response.content {
             let Some(example) = media.examples.iter().find(|example| example.name == name) else { continue };
             let Some(kind) = self.media_type(media) else { continue };
-            let content = body::of(example.value, &kind, self.diagnostics).into();
+            let content = self.content(example.value, &kind);
             found.push(self.reply(label, response, name, Some(kind), content));
         }
         found
@@ -393,6 +411,11 @@ impl<'t> Compiler<'_, 't> {
         reply
     }
 
+    fn content(&mut self, value: Value<'t>, media: &MediaType) -> Content {
+        let make = || body::of(value, media, self.diagnostics).into();
+        self.shared.sent.entry(shown(value, media.is_json())).or_insert_with(make).clone()
+    }
+
     fn media_type(&mut self, media: &Media<'t>) -> Option<MediaType> {
         let parsed = MediaType::parse(media.key.text());
         if parsed.is_none() {
@@ -423,10 +446,12 @@ impl<'t> Compiler<'_, 't> {
         wanted.collect()
     }
 
-    fn bodies(&self, name: Option<&str>) -> Box<[WantedBody]> {
+    fn bodies(&mut self, name: Option<&str>) -> Box<[WantedBody]> {
         let wanted = self.operation.bodies.iter().filter_map(|media| {
-            let example = media.examples.iter().find(|example| example.name == name)?;
-            Some(wanted_body(media, example))
+            let Example { value, .. } = media.examples.iter().find(|example| example.name == name)?;
+            let json = MediaType::parse(media.key.text()).is_some_and(|media| media.is_json());
+            let wanted = self.shared.wanted.entry(shown(*value, json));
+            Some(wanted.or_insert_with(|| wanted_body(*value, json)).clone())
         });
         wanted.collect()
     }
@@ -455,7 +480,7 @@ impl<'t> Compiler<'_, 't> {
         for media in &callback.bodies {
             let Some(kind) = self.media_type(media) else { continue };
             for example in &media.examples {
-                let body = body::of(example.value, &kind, self.diagnostics).into();
+                let body = self.content(example.value, &kind);
                 payloads.push(Payload { example: example.name.map(Into::into), media: kind.clone(), body });
             }
         }
@@ -543,15 +568,13 @@ fn wanted_value(value: Value<'_>) -> Option<WantedValue> {
     value.text().map(|text| WantedValue::One(text.as_ref().into()))
 }
 
-fn wanted_body(media: &Media<'_>, example: &Example<'_>) -> WantedBody {
-    let json = MediaType::parse(media.key.text()).is_some_and(|media| media.is_json());
-    match example.value.as_str() {
+fn wanted_body(value: Value<'_>, json: bool) -> WantedBody {
+    match value.as_str() {
         // A string that is JSON shows the JSON inside it.
-        Some(text) if json => match serde_json::from_str(text) {
-            Ok(parsed) => WantedBody::Json(parsed),
-            Err(_) => WantedBody::Json(text.into()),
-        },
+        Some(text) if json => {
+            WantedBody::Json(Arc::new(serde_json::from_str(text).unwrap_or_else(|_| text.into())))
+        }
         Some(text) => WantedBody::Text(text.into()),
-        None => WantedBody::Json(example.value.to_json()),
+        None => WantedBody::Json(Arc::new(value.to_json())),
     }
 }

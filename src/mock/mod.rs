@@ -390,6 +390,45 @@ mod tests {
     }
 
     #[test]
+    fn operations_share_what_an_example_comes_to() {
+        let media = "{content: {application/json: {examples: {e: {$ref: '#/e'}}}}}";
+        let operations: String = (0..300)
+            .map(|n| format!("  /{n}: {{post: {{requestBody: {media}, responses: {{200: {media}}}}}}}\n"))
+            .collect();
+        let text = "x".repeat(1 << 20);
+        let (mocks, problems) =
+            compile(&format!("paths:\n{operations}e: {{value: ['{text}', '{{{{ no']}}"), &Config::default());
+        let bodies: std::collections::HashSet<_> = mocks
+            .operations
+            .iter()
+            .map(|operation| {
+                let reply = &operation.exchanges.all[0].replies[0];
+                reply
+                    .render(&Context {
+                        request: Request {
+                            head: Head {
+                                method: &Method::GET,
+                                path: "/",
+                                query: None,
+                                headers: &HeaderMap::new(),
+                                scheme: "http",
+                                authority: "",
+                            },
+                            base: 0,
+                            params: &[],
+                            body: &Body::default(),
+                        },
+                        response: None,
+                        moment: Moment { now: 0, seed: 0 },
+                    })
+                    .1
+                    .as_ptr()
+            })
+            .collect();
+        assert_eq!((mocks.operations.len(), bodies.len(), problems.len()), (300, 1, 1));
+    }
+
+    #[test]
     fn a_rule_names_a_route_by_any_of_its_base_paths() {
         let rule = |selector: &str| Rule {
             operations: vec![selector.parse().expect("a selector")],

@@ -1,6 +1,7 @@
 //! How well an exchange fits a request.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::Exchange;
 use crate::mock::message::Request;
@@ -23,10 +24,10 @@ pub enum WantedValue {
 }
 
 /// A body that an exchange gives for the request.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum WantedBody {
-    Json(serde_json::Value),
-    Text(Box<str>),
+    Json(Arc<serde_json::Value>),
+    Text(Arc<str>),
 }
 
 /// More is better: a body that fits, then the number of values.
