@@ -476,6 +476,12 @@ impl<'t> Compiler<'_, 't> {
                 return None;
             }
         };
+        if let Some(expression) = url.never_resolved() {
+            let message = format!("`{expression}` stands in the host or port, where nothing is resolved");
+            self.diagnostics.push(callback.url.problem(Severity::Warning, BAD_CALLBACK_URL, message).hint(
+                "let one expression begin the key with scheme and host, as `{$request.body#/url}/path`",
+            ));
+        }
         let mut payloads = Vec::new();
         for media in &callback.bodies {
             let Some(kind) = self.media_type(media) else { continue };

@@ -411,7 +411,10 @@ fn callbacks<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Callb
         resolver.report(wrong_type(callbacks, "`callbacks`", "a mapping of names to callbacks"));
     }
     for (name, item) in callbacks.entries() {
-        let Some(callback) = resolver.follow(item) else { continue };
+        let Some(callback) = given(resolver, Some(item)) else { continue };
+        if !callback.is_mapping() {
+            resolver.report(wrong_type(callback, "a callback", "a mapping of URL keys to path items"));
+        }
         for (url, item) in callback.entries().filter(|(url, _)| !url.text().starts_with("x-")) {
             let Some(item) = resolver.follow(item) else { continue };
             let shared = parameters(resolver, item.get("parameters"));
@@ -447,7 +450,7 @@ fn call<'t>(
     }
     let setting = |name| own.and_then(|own| own.get(name)).or_else(|| microcks.and_then(|own| own.get(name)));
     let order = setting("order").and_then(|value| {
-        value.as_i64().or_else(|| {
+        value.text().and_then(|text| text.parse().ok()).or_else(|| {
             resolver.report(wrong_type(value, "`order`", "a whole number"));
             None
         })
