@@ -122,11 +122,35 @@ impl fmt::Display for Diagnostic {
 
 /// The candidate that was probably meant by `word`, if one is near enough to suggest.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    /// Bytes of a word; the comparison is quadratic, and nobody misspells what is longer.
+    const LONGEST: usize = 100;
     let limit = 0.7;
+    if word.len() > LONGEST {
+        return None;
+    }
     candidates
         .into_iter()
+        .filter(|candidate| candidate.len() <= LONGEST)
         .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
         .filter(|(likeness, _)| *likeness >= limit)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_is_suggested() {
+        assert_eq!(nearest("exmaples", ["schema", "examples", "example"]), Some("examples"));
+        assert_eq!(nearest("x", ["schema"]), None);
+    }
+
+    #[test]
+    fn very_long_words_are_not_compared() {
+        let (one, other) = ("a".repeat(1 << 20), "a".repeat((1 << 20) + 1));
+        assert_eq!(nearest(&one, [other.as_str(), "a"]), None);
+        assert_eq!(nearest("a", [other.as_str(), "ab"]), Some("ab"));
+    }
 }

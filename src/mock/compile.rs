@@ -14,8 +14,8 @@ use super::template::Template;
 use super::{Mocks, Operation, Summary, body, route};
 use crate::config::{Config, Mode, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::spec::document::{self, Document, Example, Location, Media, Response};
-use crate::tree::{Key, Value};
+use crate::spec::document::{self, Document, Example, Location, Media, Response, StatusPattern};
+use crate::tree::{Key, Tree, Value};
 
 const BAD_MEDIA_TYPE: Code = Code("SI0203");
 const BAD_HEADER: Code = Code("SI0204");
@@ -26,6 +26,22 @@ const SAME_ROUTE: Code = Code("SI0208");
 const BAD_MODE: Code = Code("SI0209");
 const RULE_WITHOUT_OPERATION: Code = Code("SI0210");
 const CALLBACK_WITHOUT_BODY: Code = Code("SI0211");
+const NOT_FINAL: Code = Code("SI0212");
+
+/// Bodies by the example that they are made from: thousands of operations may refer to one, and what
+/// they come to is read, kept, and complained about once.
+#[derive(Default)]
+struct Shared {
+    sent: HashMap<Shown, Content>,
+    wanted: HashMap<Shown, WantedBody>,
+}
+
+/// An example's tree and node, and whether it is shown as JSON.
+type Shown = (*const Tree, u32, bool);
+
+fn shown(value: Value<'_>, as_json: bool) -> Shown {
+    (Arc::as_ptr(value.tree()), value.id(), as_json)
+}
 
 /// A document and what the config says about it.
 pub struct Source<'t> {
@@ -46,6 +62,7 @@ impl Mocks {
         };
         let mut diagnostics = Vec::new();
         let mut places: Vec<Key<'_>> = Vec::new();
+        let mut shared = Shared::default();
         let mut matched = vec![false; config.rules.iter().map(|rule| rule.operations.len()).sum()];
         for (number, source) in sources.iter().enumerate() {
             let document = &source.document;
@@ -64,8 +81,9 @@ impl Mocks {
                     operation,
                     diagnostics: &mut diagnostics,
                     matched: &mut matched,
+                    shared: &mut shared,
                 };
-                let mut compiled = compiler.operation(number, bases.first().map_or("", String::as_str));
+                let mut compiled = compiler.operation(number, bases);
                 let at = mocks.operations.len();
                 for base in bases {
                     match mocks.table.insert(base, operation.path, operation.method.clone(), at) {
@@ -134,17 +152,20 @@ struct Compiler<'a, 't> {
     diagnostics: &'a mut Vec<Diagnostic>,
     /// Which selectors of the rules have found an operation.
     matched: &'a mut [bool],
+    shared: &'a mut Shared,
 }
 
 impl<'t> Compiler<'_, 't> {
-    fn operation(&mut self, document: usize, base: &str) -> Operation {
+    fn operation(&mut self, document: usize, bases: &[String]) -> Operation {
         let operation = self.operation;
+        let base = bases.first().map_or("", String::as_str);
         let template = format!("{base}{}", operation.path);
         let label: Arc<str> = match operation.id {
             Some(id) => id.into(),
             None => format!("{} {template}", operation.method).into(),
         };
-        let rule = self.rule(&template);
+        let templates: Vec<_> = bases.iter().map(|base| format!("{base}{}", operation.path)).collect();
+        let rule = self.rule(&templates);
         let (mode, decided_by) = self.mode(rule.0);
         let unmatched = self.unmatched(rule.1);
         let exchanges = self.exchanges(&label);
@@ -170,6 +191,10 @@ impl<'t> Compiler<'_, 't> {
             callbacks,
             needs_body,
         };
+        for response in operation.responses.iter().filter(|response| response.status.is_informational()) {
+            let message = format!("a mock does not answer {}, which is no final status", response.key.text());
+            self.diagnostics.push(response.key.problem(Severity::Note, NOT_FINAL, message));
+        }
         if mode != Mode::Pass && !compiled.answers() {
             let message = format!("`{}` has no example of a response to answer with", compiled.label);
             self.diagnostics.push(
@@ -183,14 +208,16 @@ impl<'t> Compiler<'_, 't> {
     }
 
     /// What the rules of the config set: each key comes from the first matching rule that sets it.
-    fn rule(&mut self, template: &str) -> (Option<Mode>, Option<Unmatched>) {
+    fn rule(&mut self, templates: &[String]) -> (Option<Mode>, Option<Unmatched>) {
         let operation = self.operation;
         let (mut mode, mut unmatched) = (None, None);
         let mut number = 0;
         for rule in &self.config.rules {
             let mut fits = false;
             for selector in &rule.operations {
-                let matches = selector.matches(operation.id, &operation.method, template, &operation.tags);
+                let matches = templates.iter().any(|template| {
+                    selector.matches(operation.id, &operation.method, template, &operation.tags)
+                });
                 self.matched[number] |= matches;
                 fits |= matches;
                 number += 1;
@@ -245,27 +272,28 @@ impl<'t> Compiler<'_, 't> {
 
     fn exchanges(&mut self, label: &Arc<str>) -> Exchanges {
         let operation = self.operation;
-        let mut found: Vec<(u16, Option<&'t str>, Vec<Reply>)> = Vec::new();
-        // RFC 9110, 15.2: an informational response is never the answer.
-        let final_ones = || operation.responses.iter().filter(|response| response.status.is_final());
-        let mut preferred: Vec<&Response<'t>> = final_ones().collect();
-        preferred.sort_by_key(|response| response.status.preference());
-        for response in final_ones() {
+        let mut found: Vec<(&Response<'t>, Option<&'t str>, Vec<Reply>)> = Vec::new();
+        let mut known: HashMap<Option<&str>, usize> = HashMap::new();
+        for response in operation.responses.iter().filter(|response| !response.status.is_informational()) {
             for name in names(response) {
-                let preference = response.status.preference();
-                let known = found.iter().position(|(_, known, _)| *known == name);
-                if known.is_some_and(|at| found[at].0 <= preference) {
+                let at = known.get(&name).copied();
+                if at.is_some_and(|at| found[at].0.status.preference() <= response.status.preference()) {
                     continue;
                 }
                 let replies = self.replies(label, response, name);
-                match known {
-                    _ if replies.is_empty() => {}
-                    Some(at) => found[at] = (preference, name, replies),
-                    None => found.push((preference, name, replies)),
+                if replies.is_empty() {
+                    continue;
+                }
+                match at {
+                    Some(at) => found[at] = (response, name, replies),
+                    None => {
+                        known.insert(name, found.len());
+                        found.push((response, name, replies));
+                    }
                 }
             }
         }
-        let (unmatched, empty) = self.last_resort(label, &preferred, &found);
+        let (unmatched, empty) = self.last_resort(label, &found);
         let all = found.into_iter().map(|(_, name, replies)| Exchange {
             name: name.map(Into::into),
             parameters: self.parameters(name),
@@ -280,21 +308,22 @@ impl<'t> Compiler<'_, 't> {
     fn last_resort(
         &mut self,
         label: &Arc<str>,
-        preferred: &[&Response<'t>],
-        found: &[(u16, Option<&'t str>, Vec<Reply>)],
+        found: &[(&Response<'t>, Option<&'t str>, Vec<Reply>)],
     ) -> (Box<[usize]>, Option<Reply>) {
-        let succeeds = |response: &Response<'_>| response.status.preference() < 302;
-        let any_success = preferred.iter().any(|response| succeeds(response));
-        for response in preferred.iter().filter(|response| !any_success || succeeds(response)) {
-            let status = response.status.status();
-            let own =
-                |(_, _, replies): &(u16, _, Vec<Reply>)| replies.iter().any(|reply| reply.status == status);
-            let numbers: Box<[usize]> = found
-                .iter()
-                .enumerate()
-                .filter(|(_, exchange)| own(exchange))
-                .map(|(number, _)| number)
-                .collect();
+        let responses = self.operation.responses.iter();
+        let mut preferred: Vec<_> =
+            responses.filter(|response| !response.status.is_informational()).collect();
+        preferred.sort_by_key(|response| response.status.preference());
+        // Where a success is described, `default` is what its errors look like.
+        let described = |status: StatusPattern| status.preference() < StatusPattern::Default.preference();
+        if preferred.iter().any(|response| described(response.status)) {
+            preferred.retain(|response| described(response.status));
+        } else if preferred.iter().any(|response| response.status == StatusPattern::Default) {
+            preferred.retain(|response| response.status == StatusPattern::Default);
+        }
+        for response in preferred {
+            let own = found.iter().enumerate().filter(|(_, (from, ..))| std::ptr::eq(*from, response));
+            let numbers: Box<[usize]> = own.map(|(number, _)| number).collect();
             if !numbers.is_empty() {
                 return (numbers, None);
             }
@@ -317,7 +346,7 @@ impl<'t> Compiler<'_, 't> {
         for media in &response.content {
             let Some(example) = media.examples.iter().find(|example| example.name == name) else { continue };
             let Some(kind) = self.media_type(media) else { continue };
-            let content = body::of(example.value, &kind, self.diagnostics).into();
+            let content = self.content(example.value, &kind);
             found.push(self.reply(label, response, name, Some(kind), content));
         }
         found
@@ -344,9 +373,19 @@ impl<'t> Compiler<'_, 't> {
         }
         let mut rendered = Vec::new();
         for field in &response.headers {
-            // OpenAPI 3.1, 4.8.17: a `Content-Type` here is ignored. The others would break the framing.
-            const NOT_TAKEN: [&str; 5] =
-                ["content-type", "content-length", "transfer-encoding", "connection", "upgrade"];
+            // OpenAPI 3.1, 4.8.17: a `Content-Type` here is ignored. The others would break the framing,
+            // and a body that is shown as text is in no encoding.
+            const NOT_TAKEN: [&str; 9] = [
+                "content-type",
+                "content-length",
+                "content-encoding",
+                "transfer-encoding",
+                "connection",
+                "keep-alive",
+                "proxy-connection",
+                "trailer",
+                "upgrade",
+            ];
             let own = field.examples.iter().find(|example| example.name == name && name.is_some());
             let Some(example) = own.or_else(|| field.examples.first()) else { continue };
             let Ok(header) = HeaderName::try_from(field.name) else {
@@ -370,6 +409,11 @@ impl<'t> Compiler<'_, 't> {
         }
         reply.fields(rendered);
         reply
+    }
+
+    fn content(&mut self, value: Value<'t>, media: &MediaType) -> Content {
+        let make = || body::of(value, media, self.diagnostics).into();
+        self.shared.sent.entry(shown(value, media.is_json())).or_insert_with(make).clone()
     }
 
     fn media_type(&mut self, media: &Media<'t>) -> Option<MediaType> {
@@ -402,10 +446,12 @@ impl<'t> Compiler<'_, 't> {
         wanted.collect()
     }
 
-    fn bodies(&self, name: Option<&str>) -> Box<[WantedBody]> {
+    fn bodies(&mut self, name: Option<&str>) -> Box<[WantedBody]> {
         let wanted = self.operation.bodies.iter().filter_map(|media| {
-            let example = media.examples.iter().find(|example| example.name == name)?;
-            Some(wanted_body(media, example))
+            let Example { value, .. } = media.examples.iter().find(|example| example.name == name)?;
+            let json = MediaType::parse(media.key.text()).is_some_and(|media| media.is_json());
+            let wanted = self.shared.wanted.entry(shown(*value, json));
+            Some(wanted.or_insert_with(|| wanted_body(*value, json)).clone())
         });
         wanted.collect()
     }
@@ -430,11 +476,17 @@ impl<'t> Compiler<'_, 't> {
                 return None;
             }
         };
+        if let Some(expression) = url.never_resolved() {
+            let message = format!("`{expression}` stands in the host or port, where nothing is resolved");
+            self.diagnostics.push(callback.url.problem(Severity::Warning, BAD_CALLBACK_URL, message).hint(
+                "let one expression begin the key with scheme and host, as `{$request.body#/url}/path`",
+            ));
+        }
         let mut payloads = Vec::new();
         for media in &callback.bodies {
             let Some(kind) = self.media_type(media) else { continue };
             for example in &media.examples {
-                let body = body::of(example.value, &kind, self.diagnostics).into();
+                let body = self.content(example.value, &kind);
                 payloads.push(Payload { example: example.name.map(Into::into), media: kind.clone(), body });
             }
         }
@@ -489,6 +541,12 @@ impl<'t> Compiler<'_, 't> {
                 .and_then(|name| crate::diagnostic::nearest(name, answers.iter().copied()))
             {
                 Some(near) => format!("`{}` is nearly `{near}`, which a response has", names[0]),
+                None if self.operation.responses.iter().any(|response| response.content.is_empty()) => {
+                    format!(
+                        "name an example of a response `{0}`, or list it under `x-microcks-refs` of one without content",
+                        names[0]
+                    )
+                }
                 None => format!("name an example of a response `{}`", names[0]),
             };
             self.diagnostics
@@ -516,15 +574,13 @@ fn wanted_value(value: Value<'_>) -> Option<WantedValue> {
     value.text().map(|text| WantedValue::One(text.as_ref().into()))
 }
 
-fn wanted_body(media: &Media<'_>, example: &Example<'_>) -> WantedBody {
-    let json = MediaType::parse(media.key.text()).is_some_and(|media| media.is_json());
-    match example.value.as_str() {
+fn wanted_body(value: Value<'_>, json: bool) -> WantedBody {
+    match value.as_str() {
         // A string that is JSON shows the JSON inside it.
-        Some(text) if json => match serde_json::from_str(text) {
-            Ok(parsed) => WantedBody::Json(parsed),
-            Err(_) => WantedBody::Json(text.into()),
-        },
+        Some(text) if json => {
+            WantedBody::Json(Arc::new(serde_json::from_str(text).unwrap_or_else(|_| text.into())))
+        }
         Some(text) => WantedBody::Text(text.into()),
-        None => WantedBody::Json(example.value.to_json()),
+        None => WantedBody::Json(Arc::new(value.to_json())),
     }
 }

@@ -263,3 +263,206 @@ impl Operation {
         HeaderValue::from_str(&names.join(", ")).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Rule};
+    use crate::diagnostic::Diagnostic;
+    use crate::spec;
+    use crate::tree::Tree;
+
+    fn compile(paths: &str, config: &Config) -> (Mocks, Vec<Diagnostic>) {
+        let text = format!("openapi: 3.1.0\ninfo: {{title: t, version: '1'}}\n{paths}");
+        let (tree, _) = Tree::parse("/t.yaml", text, &Default::default()).expect("the text is YAML");
+        let trees = spec::Trees::from([("/t.yaml".into(), tree)]);
+        let reading = spec::read(&trees, "/t.yaml");
+        assert_eq!(reading.diagnostics, []);
+        let document = reading.document.expect("the text is a document");
+        Mocks::compile(&[Source { document, base_path: None, mode: None }], config)
+    }
+
+    /// The request is `METHOD /target`, a line for each header, and a body after an empty one. What is
+    /// expected: status, the example's name, the body, and a line for each call.
+    #[track_caller]
+    fn check_with(config: &Config, paths: &str, request: &str, expected: &str) {
+        let (mocks, _) = compile(paths, config);
+        let (head, body) = request.split_once("\n\n").unwrap_or((request, ""));
+        let mut lines = head.lines();
+        let (method, target) = lines.next().and_then(|line| line.split_once(' ')).expect("a request line");
+        let method: Method = method.parse().expect("a method");
+        let (path, query) =
+            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+            let name: http::HeaderName = name.parse().expect("a header's name");
+            headers.append(name, value.parse().expect("a header's value"));
+        }
+        let authority = "api.example";
+        let head = Head { method: &method, path, query, headers: &headers, scheme: "http", authority };
+        let moment = Moment { now: 0, seed: 7 };
+        let body = Body::new(Bytes::copy_from_slice(body.as_bytes()));
+        let answer = match mocks.find(&head) {
+            Found::Mock(hit) => hit.answer(head, &body, moment),
+            Found::Refused(problem) => Err(problem),
+            other => return assert_eq!(format!("{other:?}"), expected),
+        };
+        let mut text = String::new();
+        match answer {
+            Err(problem) => text.push_str(problem.kind.code),
+            Ok(answer) => {
+                let name = answer.headers.get("x-standin-example").and_then(|name| name.to_str().ok());
+                let body = String::from_utf8_lossy(&answer.body);
+                text.push_str(&format!("{} {} {body}", answer.status.as_u16(), name.unwrap_or("-")));
+                for index in 0..answer.chain.iter().flat_map(|chain| &chain.calls).count() {
+                    let call = answer.chain.as_ref().map(|chain| chain.render(index, moment));
+                    text.push_str(&match call {
+                        Some(Ok(call)) => format!(
+                            "\n{} {} {:?} {}",
+                            call.method,
+                            call.url,
+                            call.headers,
+                            String::from_utf8_lossy(&call.body)
+                        ),
+                        other => format!("\n{other:?}"),
+                    });
+                }
+            }
+        }
+        assert_eq!(text, expected);
+    }
+
+    #[track_caller]
+    fn check(paths: &str, request: &str, expected: &str) {
+        check_with(&Config::default(), paths, request, expected);
+    }
+
+    #[test]
+    fn an_error_s_example_under_default_never_answers_for_a_success() {
+        let error = "default: {content: {application/json: {examples: {err: {value: 1}}}}}";
+        let both = |ok: &str| format!("paths: {{/a: {{get: {{responses: {{{error}, 200: {ok}}}}}}}}}");
+        check(&both("{content: {application/json: {examples: {ok: {value: 2}}}}}"), "GET /a", "200 ok 2");
+        check(&both("{content: {application/json: {schema: {}}}}"), "GET /a", "cannot-generate");
+        check(&both("{}"), "GET /a", "200 - ");
+        check(
+            &format!("paths: {{/a: {{get: {{responses: {{404: {{}}, {error}}}}}}}}}"),
+            "GET /a",
+            "200 err 1",
+        );
+    }
+
+    #[test]
+    fn an_informational_status_is_never_an_answer() {
+        let (mocks, problems) = compile(
+            "paths: {/a: {get: {responses: {101: {}}}}, /b: {get: {responses: {1XX: {}, 200: {}}}}}",
+            &Config::default(),
+        );
+        assert!(!mocks.operations[0].answers() && mocks.operations[1].answers());
+        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            problems,
+            [
+                "/t.yaml:3:32: a mock does not answer 101, which is no final status",
+                "/t.yaml:3:14: `GET /a` has no example of a response to answer with; \
+                 give one of its responses an `example`; instances of schemas are not built yet",
+                "/t.yaml:3:67: a mock does not answer 1XX, which is no final status",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_the_client_does_not_accept_is_never_the_answer_for_reject() {
+        let config = Config { unmatched: Unmatched::Reject, ..Config::default() };
+        let paths = "paths: {/a: {get: {parameters: [{name: q, in: query, examples: {one: {value: 1}, two: {value: 2}}}], \
+            responses: {200: {content: {text/html: {examples: {one: {value: h}}}, text/plain: {examples: {two: {value: p}}}}}}}}}";
+        check_with(&config, paths, "GET /a?q=1\naccept: text/plain", "no-example-fits");
+        check_with(&config, paths, "GET /a?q=2\naccept: text/plain", "200 two p");
+        check_with(&config, paths, "GET /a?q=2\naccept: image/png", "not-acceptable");
+    }
+
+    #[test]
+    fn large_integers_of_a_body_are_compared_as_such() {
+        let paths = "paths: {/a: {post: {requestBody: {content: {application/json: {examples: {\
+            one: {value: 9007199254740992}, two: {value: 9007199254740993}, three: {value: 1.0}}}}}, \
+            responses: {200: {content: {text/plain: {examples: {one: {value: a}, two: {value: b}, three: {value: c}}}}}}}}}";
+        check(paths, "POST /a\n\n9007199254740993", "200 two b");
+        check(paths, "POST /a\n\n1", "200 three c");
+    }
+
+    #[test]
+    fn operations_share_what_an_example_comes_to() {
+        let media = "{content: {application/json: {examples: {e: {$ref: '#/e'}}}}}";
+        let operations: String = (0..300)
+            .map(|n| format!("  /{n}: {{post: {{requestBody: {media}, responses: {{200: {media}}}}}}}\n"))
+            .collect();
+        let text = "x".repeat(1 << 20);
+        let (mocks, problems) =
+            compile(&format!("paths:\n{operations}e: {{value: ['{text}', '{{{{ no']}}"), &Config::default());
+        let bodies: std::collections::HashSet<_> = mocks
+            .operations
+            .iter()
+            .map(|operation| {
+                let reply = &operation.exchanges.all[0].replies[0];
+                reply
+                    .render(&Context {
+                        request: Request {
+                            head: Head {
+                                method: &Method::GET,
+                                path: "/",
+                                query: None,
+                                headers: &HeaderMap::new(),
+                                scheme: "http",
+                                authority: "",
+                            },
+                            base: 0,
+                            params: &[],
+                            body: &Body::default(),
+                        },
+                        response: None,
+                        moment: Moment { now: 0, seed: 0 },
+                    })
+                    .1
+                    .as_ptr()
+            })
+            .collect();
+        assert_eq!((mocks.operations.len(), bodies.len(), problems.len()), (300, 1, 1));
+    }
+
+    #[test]
+    fn a_rule_names_a_route_by_any_of_its_base_paths() {
+        let rule = |selector: &str| Rule {
+            operations: vec![selector.parse().expect("a selector")],
+            mode: Some(Mode::Pass),
+            unmatched: None,
+        };
+        let config = Config { rules: vec![rule("GET /v2/a")], ..Config::default() };
+        let paths = "servers: [{url: /v1}, {url: /v2}]\npaths: {/a: {get: {responses: {200: {}}}}}";
+        assert_eq!(compile(paths, &config).0.operations[0].mode, Mode::Pass);
+    }
+
+    #[test]
+    fn a_call_sees_the_request_when_it_is_sent() {
+        let paths = r#"
+servers: [{url: /v1}]
+paths:
+  /a/{id}:
+    post:
+      responses: {202: {}}
+      callbacks:
+        done:
+          '{$request.body#/url}/{$request.path.id}?h={$request.header.X-Key}&q={$request.query.q}&s={$statusCode}':
+            parameters: [{name: X-Host, in: header, example: '{{ request.headers[host] }}'}]
+            put:
+              requestBody: {content: {application/json: {example: {
+                path: '{{ request.path[1] }}', of: '{{ request.params[id] }}', q: '{{ request.params[q] }}',
+                key: '{{ request.headers[x-key] }}', name: '{{ request.body/name }}', got: '{{ response.status }}'}}}}
+"#;
+        check(
+            paths,
+            "POST /v1/a/x%2Fy?q=1%262\nx-key: k k\n\n{\"url\":\"http://c\",\"name\":\"\\\"n\"}",
+            "202 - \nPUT http://c/x%2Fy?h=k%20k&q=1%262&s=202 \
+             {\"x-host\": \"api.example\", \"content-type\": \"application/json\"} \
+             {\"path\":\"x/y\",\"of\":\"x/y\",\"q\":\"1&2\",\"key\":\"k k\",\"name\":\"\\\"n\",\"got\":\"202\"}",
+        );
+    }
+}

@@ -1,5 +1,7 @@
 //! An answer as it is known at load: plain ones as bytes, the others as templates.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -20,18 +22,18 @@ pub struct Reply {
     body: Content,
 }
 
-/// What a reply's or a call's body is made from.
-#[derive(Debug)]
+/// What a reply's or a call's body is made from. Cheap to clone: operations share their examples.
+#[derive(Debug, Clone)]
 pub enum Content {
     Bytes(Bytes),
-    Template(Template),
+    Template(Arc<Template>),
 }
 
 impl From<Template> for Content {
     fn from(template: Template) -> Self {
         match template.as_literal() {
             Some(text) => Content::Bytes(Bytes::copy_from_slice(text.as_bytes())),
-            None => Content::Template(template),
+            None => Content::Template(template.into()),
         }
     }
 }
@@ -60,8 +62,9 @@ impl Reply {
         }
         // RFC 9110, 6.4.1: these never have content.
         let body = match status {
-            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Content::Bytes(Bytes::new()),
-            status if status.is_informational() => Content::Bytes(Bytes::new()),
+            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED => {
+                Content::Bytes(Bytes::new())
+            }
             _ => body,
         };
         if let Content::Bytes(bytes) = &body

@@ -46,7 +46,7 @@ pub struct Parameter<'t> {
     pub examples: Vec<Example<'t>>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Location {
     Path,
     Query,
@@ -129,8 +129,9 @@ impl StatusPattern {
         http::StatusCode::from_u16(code).unwrap_or(http::StatusCode::OK)
     }
 
-    pub fn is_final(self) -> bool {
-        !matches!(self, StatusPattern::Code(100..=199) | StatusPattern::Range(1))
+    /// 1xx: sent before an answer, and never as one (RFC 9110, 15.2).
+    pub fn is_informational(self) -> bool {
+        matches!(self, StatusPattern::Code(100..=199) | StatusPattern::Range(1))
     }
 
     /// Orders the responses of an operation for an answer that nobody asked for in particular:

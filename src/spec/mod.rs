@@ -44,11 +44,7 @@ pub fn read<'t>(trees: &'t Trees, name: &str) -> Reading<'t> {
     };
     let mut resolver = resolve::Resolver::new(trees);
     let document = v3::document(&mut resolver, tree);
-    let (referred, mut diagnostics) = resolver.finish();
-    diagnostics.sort_by_cached_key(|diagnostic| {
-        diagnostic.place.as_ref().map(|place| (place.file.clone(), place.line, place.column))
-    });
-    diagnostics.dedup();
+    let (referred, diagnostics) = resolver.finish();
     Reading { document, referred, diagnostics }
 }
 

@@ -10,37 +10,71 @@ use crate::tree::Value;
 const UNRESOLVED: Code = Code("SI0110");
 const CYCLE: Code = Code("SI0111");
 const REMOTE: Code = Code("SI0112");
+const MORE: Code = Code("SI0113");
 
 /// References that lead on to references; more than anyone writes by hand.
 const HOPS: usize = 64;
+
+/// Problems of one document that are told, since a generated one may have one in each line.
+const TOLD: usize = 1000;
 
 /// Follows references through the trees there are, and gathers what came up on the way.
 pub struct Resolver<'t> {
     trees: &'t Trees,
     referred: BTreeSet<String>,
     diagnostics: Vec<Diagnostic>,
+    /// The gravest of the problems past [`TOLD`].
+    untold: Option<Severity>,
 }
 
 impl<'t> Resolver<'t> {
     pub fn new(trees: &'t Trees) -> Self {
-        Resolver { trees, referred: BTreeSet::new(), diagnostics: Vec::new() }
+        Resolver { trees, referred: BTreeSet::new(), diagnostics: Vec::new(), untold: None }
     }
 
-    pub fn finish(self) -> (BTreeSet<String>, Vec<Diagnostic>) {
+    /// The files that were referred to, and the problems in the order of the text, each once.
+    pub fn finish(mut self) -> (BTreeSet<String>, Vec<Diagnostic>) {
+        self.settle();
+        if let Some(severity) = self.untold {
+            let message = format!("there are more problems in this document; the first {TOLD} are shown");
+            self.diagnostics.push(Diagnostic::new(severity, MORE, message));
+        }
         (self.referred, self.diagnostics)
     }
 
     pub fn report(&mut self, diagnostic: Diagnostic) {
+        // What is shared is read, and said, once for each operation that refers to it.
+        if self.diagnostics.len() >= 2 * TOLD {
+            self.settle();
+        }
         self.diagnostics.push(diagnostic);
+    }
+
+    fn settle(&mut self) {
+        self.diagnostics.sort_by_cached_key(|diagnostic| {
+            let place = diagnostic.place.as_ref();
+            (place.map(|place| (place.file.clone(), place.line, place.column)), diagnostic.message.clone())
+        });
+        self.diagnostics.dedup();
+        let untold = self.diagnostics.drain(TOLD.min(self.diagnostics.len())..);
+        self.untold = untold.map(|diagnostic| diagnostic.severity).chain(self.untold).min();
     }
 
     /// The value itself, or what its `$ref` leads to. None, with a diagnostic, where that is nothing.
     pub fn follow(&mut self, value: Value<'t>) -> Option<Value<'t>> {
+        let mut hops = HOPS;
+        self.follow_within(value, &mut hops)
+    }
+
+    /// `hops` are those that are left, so that references through references cost no more.
+    fn follow_within(&mut self, value: Value<'t>, hops: &mut usize) -> Option<Value<'t>> {
         let mut current = value;
-        for _ in 0..HOPS {
+        loop {
             let Some(reference) = current.get("$ref") else { return Some(current) };
             let Some(text) = reference.as_str() else { return Some(current) };
-            current = self.target(reference, text)?;
+            let Some(left) = hops.checked_sub(1) else { break };
+            *hops = left;
+            current = self.target(reference, text, hops)?;
         }
         self.report(
             value
@@ -50,7 +84,7 @@ impl<'t> Resolver<'t> {
         None
     }
 
-    fn target(&mut self, reference: Value<'t>, text: &str) -> Option<Value<'t>> {
+    fn target(&mut self, reference: Value<'t>, text: &str, hops: &mut usize) -> Option<Value<'t>> {
         let (file, fragment) = text.split_once('#').unwrap_or((text, ""));
         if file.contains("://") {
             self.report(
@@ -85,18 +119,42 @@ impl<'t> Resolver<'t> {
         let pointer = decode(fragment);
         let found = match pointer.as_ref() {
             "" => Some(root),
-            pointer if pointer.starts_with('/') => root.pointer(pointer),
+            pointer if pointer.starts_with('/') => match root.pointer(pointer) {
+                None => self.behind_references(root, pointer, hops)?,
+                found => found,
+            },
             _ => None,
         };
         if found.is_none() {
+            // Where very much is wrong, looking for what each was meant to be takes too long.
+            let few = self.untold.is_none() && self.diagnostics.len() < 200;
+            let hint = if few { near_miss(root, &pointer) } else { None };
             let message = format!("`{text}` leads nowhere");
-            let mut problem = reference.problem(Severity::Error, UNRESOLVED, message);
-            if let Some(hint) = near_miss(root, &pointer) {
-                problem = problem.hint(hint);
-            }
-            self.report(problem);
+            let problem = reference.problem(Severity::Error, UNRESOLVED, message);
+            self.report(Diagnostic { hint, ..problem });
         }
         found
+    }
+
+    /// What a pointer leads to where objects on its way are references themselves
+    /// (`components: {schemas: {$ref: schemas.yaml}}`). None, with a diagnostic, where one of them leads nowhere.
+    fn behind_references(
+        &mut self,
+        root: Value<'t>,
+        pointer: &str,
+        hops: &mut usize,
+    ) -> Option<Option<Value<'t>>> {
+        let mut at = root;
+        for token in pointer.split('/').skip(1) {
+            let token = format!("/{token}");
+            let found = match at.pointer(&token) {
+                None if at.get("$ref").is_some() => self.follow_within(at, hops)?.pointer(&token),
+                found => found,
+            };
+            let Some(found) = found else { return Some(None) };
+            at = found;
+        }
+        Some(Some(at))
     }
 }
 

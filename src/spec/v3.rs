@@ -1,5 +1,6 @@
 //! OpenAPI 3.0 and 3.1 to the model.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::document::{
 use super::resolve::Resolver;
 use crate::config;
 use crate::diagnostic::{Code, Severity, nearest};
-use crate::tree::{Key, Tree, Value};
+use crate::tree::{Key, Kind, Tree, Value};
 
 const WRONG_TYPE: Code = Code("SI0101");
 const BAD_PATH: Code = Code("SI0102");
@@ -39,13 +40,14 @@ pub fn document<'t>(resolver: &mut Resolver<'t>, tree: &'t Arc<Tree>) -> Option<
         openapi,
         operations: Vec::new(),
     };
-    match root.get("paths") {
+    match given(resolver, root.get("paths")) {
         Some(paths) if paths.is_mapping() => {
             for (key, item) in paths.entries().filter(|(key, _)| !key.text().starts_with("x-")) {
                 path_item(resolver, root, key, item, &mut document.operations);
             }
         }
-        Some(paths) => resolver.report(wrong_type(paths, "paths", "a mapping")),
+        Some(paths) => resolver.report(wrong_type(paths, "`paths`", "a mapping of paths")),
+        None if root.get("paths").is_some() => {}
         None => {
             let found = root.entries().map(|(key, _)| key);
             if let Some(key) = found.into_iter().find(|key| nearest(key.text(), ["paths"]).is_some()) {
@@ -106,18 +108,23 @@ fn path_item<'t>(
         );
         return;
     }
+    if let Some((path, _)) = key.text().split_once(['?', '#']) {
+        let message = format!("the path `{}` has a query or a fragment, so no request has it", key.text());
+        let hint = format!("describe what comes after `{path}` as parameters");
+        resolver.report(key.problem(Severity::Warning, BAD_PATH, message).hint(hint));
+    }
     // 3.1, 4.8.9: fields beside a path item's `$ref` are left to the reader; the item's own come first.
     let Some(target) = resolver.follow(item) else { return };
     let own = if target.is(item) { None } else { Some(item) };
     let field = |name: &str| own.and_then(|own| own.get(name)).or_else(|| target.get(name));
     if !target.is_mapping() {
         // An empty path item (`/health:` with nothing below) is allowed.
-        if target.kind() != crate::tree::Kind::Null {
+        if target.kind() != Kind::Null {
             resolver.report(wrong_type(target, "a path item", "a mapping"));
         }
         return;
     }
-    let shared = field("parameters").map(|list| parameters(resolver, list)).unwrap_or_default();
+    let shared = parameters(resolver, field("parameters"));
     let servers = field("servers");
     let entries: Vec<_> = own.into_iter().chain([target]).flat_map(Value::entries).collect();
     for (position, (method_key, value)) in entries.iter().enumerate() {
@@ -128,12 +135,13 @@ fn path_item<'t>(
         if entries[..position].iter().any(|(earlier, _)| earlier.text() == method_key.text()) {
             continue;
         }
+        let Some(value) = given(resolver, Some(*value)) else { continue };
         if !value.is_mapping() {
-            resolver.report(wrong_type(*value, "an operation", "a mapping"));
+            resolver.report(wrong_type(value, "an operation", "a mapping"));
             continue;
         }
         let bases = bases(resolver, value.get("servers").or(servers).or_else(|| root.get("servers")));
-        operations.push(operation(resolver, key, *method_key, method, *value, &shared, bases));
+        operations.push(operation(resolver, key, *method_key, method, value, &shared, bases));
     }
 }
 
@@ -167,13 +175,6 @@ fn operation<'t>(
     shared: &[Parameter<'t>],
     bases: Vec<String>,
 ) -> Operation<'t> {
-    let mut own = value.get("parameters").map(|list| parameters(resolver, list)).unwrap_or_default();
-    // 3.1, 4.8.10: an operation's parameter replaces the path item's of the same name and place.
-    let inherited = shared
-        .iter()
-        .filter(|shared| !own.iter().any(|own| own.name == shared.name && own.location == shared.location));
-    let inherited: Vec<_> = inherited.cloned().collect();
-    own.extend(inherited);
     near_misses(resolver, value, &OPERATION_KEYS);
     Operation {
         key,
@@ -183,7 +184,7 @@ fn operation<'t>(
         path: path_key.text(),
         bases,
         tags: value.get("tags").into_iter().flat_map(Value::items).filter_map(Value::as_str).collect(),
-        parameters: own,
+        parameters: with_shared(parameters(resolver, value.get("parameters")), shared),
         bodies: request_body(resolver, value),
         responses: responses(resolver, value),
         callbacks: callbacks(resolver, value),
@@ -226,7 +227,22 @@ fn near_misses<'t>(resolver: &mut Resolver<'t>, value: Value<'t>, known: &[&str]
     }
 }
 
-fn parameters<'t>(resolver: &mut Resolver<'t>, list: Value<'t>) -> Vec<Parameter<'t>> {
+/// What stands under a key of an object. A key without a value (`parameters:`) is as if it were not
+/// there; and bundlers take a `$ref` wherever a value may stand, so documents have them in places
+/// that the specification does not list.
+fn given<'t>(resolver: &mut Resolver<'t>, value: Option<Value<'t>>) -> Option<Value<'t>> {
+    resolver.follow(value?).filter(|value| value.kind() != Kind::Null)
+}
+
+/// 3.1, 4.8.10: an operation's parameter replaces the path item's of the same name and place.
+fn with_shared<'t>(mut own: Vec<Parameter<'t>>, shared: &[Parameter<'t>]) -> Vec<Parameter<'t>> {
+    let known: HashSet<_> = own.iter().map(|own| (own.name, own.location)).collect();
+    own.extend(shared.iter().filter(|shared| !known.contains(&(shared.name, shared.location))).cloned());
+    own
+}
+
+fn parameters<'t>(resolver: &mut Resolver<'t>, list: Option<Value<'t>>) -> Vec<Parameter<'t>> {
+    let Some(list) = given(resolver, list) else { return Vec::new() };
     if !list.is_sequence() {
         resolver.report(wrong_type(list, "`parameters`", "a sequence"));
         return Vec::new();
@@ -272,7 +288,7 @@ fn parameter<'t>(resolver: &mut Resolver<'t>, item: Value<'t>) -> Option<Paramet
 /// The `examples` and the singular `example` of a parameter, a header or a media type.
 fn examples<'t>(resolver: &mut Resolver<'t>, value: Value<'t>) -> Vec<Example<'t>> {
     let mut found = Vec::new();
-    if let Some(named) = value.get("examples") {
+    if let Some(named) = given(resolver, value.get("examples")) {
         if !named.is_mapping() && !named.is_sequence() {
             resolver.report(wrong_type(named, "`examples`", "a mapping of names to examples"));
         }
@@ -309,12 +325,12 @@ fn no_value<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, example: Value<'t>) {
 }
 
 fn request_body<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Media<'t>> {
-    let Some(body) = operation.get("requestBody") else { return Vec::new() };
-    let Some(body) = resolver.follow(body) else { return Vec::new() };
-    body.get("content").map(|content| media_types(resolver, content)).unwrap_or_default()
+    let Some(body) = given(resolver, operation.get("requestBody")) else { return Vec::new() };
+    media_types(resolver, body.get("content"))
 }
 
-fn media_types<'t>(resolver: &mut Resolver<'t>, content: Value<'t>) -> Vec<Media<'t>> {
+fn media_types<'t>(resolver: &mut Resolver<'t>, content: Option<Value<'t>>) -> Vec<Media<'t>> {
+    let Some(content) = given(resolver, content) else { return Vec::new() };
     if !content.is_mapping() {
         resolver.report(wrong_type(content, "`content`", "a mapping of media types"));
     }
@@ -324,19 +340,28 @@ fn media_types<'t>(resolver: &mut Resolver<'t>, content: Value<'t>) -> Vec<Media
 fn media_type<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, value: Value<'t>) -> Media<'t> {
     near_misses(resolver, value, &MEDIA_KEYS);
     let mut found = examples(resolver, value);
-    if found.is_empty()
-        && let Some(schema) = value.get("schema").and_then(|schema| resolver.follow(schema))
-    {
-        // JSON Schema 2020-12, 9.5, and 3.0's own `example`: a schema may show an instance of itself.
-        let shown =
-            schema.get("example").or_else(|| schema.get("examples").and_then(|list| list.items().next()));
+    if found.is_empty() {
+        let shown = schemas(resolver, value).into_iter().find_map(shown);
         found.extend(shown.map(|value| Example { name: None, value }));
     }
     Media { key, examples: found }
 }
 
+/// The schema of a media type, a parameter or a header, and what its `$ref` leads to: since 3.1 other
+/// keywords may stand beside one, and they come first.
+fn schemas<'t>(resolver: &mut Resolver<'t>, value: Value<'t>) -> Vec<Value<'t>> {
+    let own = value.get("schema");
+    let target = own.and_then(|schema| resolver.follow(schema));
+    own.into_iter().chain(target).collect()
+}
+
+/// JSON Schema 2020-12, 9.5, and 3.0's own `example`: a schema may show an instance of itself.
+fn shown(schema: Value<'_>) -> Option<Value<'_>> {
+    schema.get("example").or_else(|| schema.get("examples").and_then(|list| list.items().next()))
+}
+
 fn responses<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Response<'t>> {
-    let Some(list) = operation.get("responses") else { return Vec::new() };
+    let Some(list) = given(resolver, operation.get("responses")) else { return Vec::new() };
     if !list.is_mapping() {
         resolver.report(wrong_type(list, "`responses`", "a mapping of status codes"));
     }
@@ -350,8 +375,9 @@ fn responses<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Respo
             continue;
         };
         let Some(value) = resolver.follow(item) else { continue };
-        let content = value.get("content").map(|content| media_types(resolver, content)).unwrap_or_default();
-        let headers = value.get("headers").map(|headers| fields(resolver, headers)).unwrap_or_default();
+        let content = media_types(resolver, value.get("content"));
+        let headers = given(resolver, value.get("headers"));
+        let headers = headers.map(|headers| fields(resolver, headers)).unwrap_or_default();
         found.push(Response { status, key, content, headers, refs: refs(value) });
     }
     found
@@ -366,13 +392,11 @@ fn fields<'t>(resolver: &mut Resolver<'t>, headers: Value<'t>) -> Vec<Field<'t>>
     for (key, item) in headers.entries() {
         let Some(value) = resolver.follow(item) else { continue };
         let mut examples = examples(resolver, value);
-        if examples.is_empty()
-            && let Some(schema) = value.get("schema").and_then(|schema| resolver.follow(schema))
-        {
-            let first = schema.get("enum").and_then(|list| list.items().next());
-            let shown =
-                schema.get("example").or_else(|| schema.get("examples").and_then(|list| list.items().next()));
-            let shown = shown.or_else(|| schema.get("default")).or_else(|| schema.get("const")).or(first);
+        if examples.is_empty() {
+            let shown = schemas(resolver, value).into_iter().find_map(|schema| {
+                let first = schema.get("enum").and_then(|list| list.items().next());
+                shown(schema).or_else(|| schema.get("default")).or_else(|| schema.get("const")).or(first)
+            });
             examples.extend(shown.map(|value| Example { name: None, value }));
         }
         found.push(Field { name: key.text(), examples });
@@ -382,17 +406,25 @@ fn fields<'t>(resolver: &mut Resolver<'t>, headers: Value<'t>) -> Vec<Field<'t>>
 
 fn callbacks<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Callback<'t>> {
     let mut found = Vec::new();
-    let Some(callbacks) = operation.get("callbacks") else { return found };
+    let Some(callbacks) = given(resolver, operation.get("callbacks")) else { return found };
     if !callbacks.is_mapping() {
         resolver.report(wrong_type(callbacks, "`callbacks`", "a mapping of names to callbacks"));
     }
     for (name, item) in callbacks.entries() {
-        let Some(callback) = resolver.follow(item) else { continue };
+        let Some(callback) = given(resolver, Some(item)) else { continue };
+        if !callback.is_mapping() {
+            resolver.report(wrong_type(callback, "a callback", "a mapping of URL keys to path items"));
+        }
         for (url, item) in callback.entries().filter(|(url, _)| !url.text().starts_with("x-")) {
             let Some(item) = resolver.follow(item) else { continue };
+            let shared = parameters(resolver, item.get("parameters"));
             for (key, value) in item.entries() {
                 match method(key.text()) {
-                    Some(method) => found.push(call(resolver, name, url, key, method, value)),
+                    Some(method) => {
+                        let mut call = call(resolver, name, url, key, method, value);
+                        call.parameters = with_shared(call.parameters, &shared);
+                        found.push(call);
+                    }
                     None => unknown_method(resolver, key),
                 }
             }
@@ -418,13 +450,13 @@ fn call<'t>(
     }
     let setting = |name| own.and_then(|own| own.get(name)).or_else(|| microcks.and_then(|own| own.get(name)));
     let order = setting("order").and_then(|value| {
-        value.as_i64().or_else(|| {
+        value.text().and_then(|text| text.parse().ok()).or_else(|| {
             resolver.report(wrong_type(value, "`order`", "a whole number"));
             None
         })
     });
     let delay = setting("delay").and_then(|value| duration(resolver, value));
-    let parameters = value.get("parameters").map(|list| parameters(resolver, list)).unwrap_or_default();
+    let parameters = parameters(resolver, value.get("parameters"));
     let bodies = request_body(resolver, value);
     let responses = value.get("responses").into_iter().flat_map(Value::entries);
     let refs = responses.filter_map(|(_, item)| resolver.follow(item)).flat_map(refs).collect();
@@ -498,9 +530,9 @@ fn bases<'t>(resolver: &mut Resolver<'t>, servers: Option<Value<'t>>) -> Vec<Str
                 url.problem(
                     Severity::Warning,
                     BAD_SERVER,
-                    format!("`{text}` is no URL; its path is taken as `/`"),
+                    format!("the path of `{}` is not known: it has a variable without a default", text),
                 )
-                .hint("give each `{variable}` a default"),
+                .hint("give each `{variable}` a default, or set `base_path` in the config"),
             ),
         }
     }
@@ -510,20 +542,30 @@ fn bases<'t>(resolver: &mut Resolver<'t>, servers: Option<Value<'t>>) -> Vec<Str
     found
 }
 
+/// A server's URL with the defaults of its variables; what a default brings in is not looked at again.
 fn with_variables(url: &str, server: Value<'_>) -> String {
-    let mut text = url.to_owned();
-    for (name, variable) in server.get("variables").into_iter().flat_map(Value::entries) {
-        if let Some(default) = variable.get("default").and_then(Value::text) {
-            text = text.replace(&format!("{{{}}}", name.text()), &default);
+    let mut text = String::new();
+    let mut rest = url;
+    while let Some((before, after)) = rest.split_once('{')
+        && let Some((name, after)) = after.split_once('}')
+    {
+        text.push_str(before);
+        let variable = server.get("variables").and_then(|variables| variables.get(name));
+        match variable.and_then(|variable| variable.get("default")).and_then(Value::text) {
+            Some(default) => text.push_str(&default),
+            None => text.extend(["{", name, "}"]),
         }
+        rest = after;
     }
-    text
+    text + rest
 }
 
 /// The path of a server's URL, absolute or relative, without a trailing slash.
 fn base_path(url: &str) -> Option<String> {
-    let path = match url.split_once("://") {
-        Some((_, rest)) => rest.find('/').map_or("", |slash| &rest[slash..]),
+    // RFC 3986, 4.2: `//host/path` has a host too, under the scheme of whoever asks.
+    let after_scheme = url.split_once("://").map(|(_, rest)| rest).or_else(|| url.strip_prefix("//"));
+    let path = match after_scheme {
+        Some(rest) => rest.find('/').map_or("", |slash| &rest[slash..]),
         None => url,
     };
     let path = path.split(['?', '#']).next().unwrap_or("").trim_end_matches('/');
@@ -562,5 +604,144 @@ mod tests {
         check_base("/", Some(""));
         check_base("https://{host}/v1", Some("/v1"));
         check_base("https://h/{stage}", None);
+        check_base("//petstore.swagger.io/v2", Some("/v2"));
+    }
+
+    /// The operations and problems of a document whose `paths` are these.
+    #[track_caller]
+    fn check(paths: &str, expected: &str) {
+        let text = format!("openapi: 3.1.0\ninfo: {{title: t, version: '1'}}\n{paths}");
+        let (tree, _) = Tree::parse("/t.yaml", text, &Default::default()).expect("the text is YAML");
+        let trees = super::super::Trees::from([("/t.yaml".into(), tree)]);
+        let reading = super::super::read(&trees, "/t.yaml");
+        let mut lines = Vec::new();
+        for operation in reading.document.iter().flat_map(|document| &document.operations) {
+            let Operation { method, bases, path, parameters, responses, callbacks, .. } = operation;
+            lines.push(format!("{method} {}{path}", bases.join("|")));
+            lines.extend(parameters.iter().map(|parameter| format!("  {}", parameter.name)));
+            for response in responses {
+                let examples = response.content.iter().flat_map(|media| &media.examples);
+                lines.extend(examples.map(|example| {
+                    let mut json = String::new();
+                    example.value.write_json(&mut json);
+                    format!("  {} {json}", response.key.text())
+                }));
+            }
+            for callback in callbacks {
+                let names: Vec<_> = callback.parameters.iter().map(|parameter| parameter.name).collect();
+                lines.push(format!("  {} {} {}", callback.method, callback.name, names.join(",")));
+            }
+        }
+        lines.extend(reading.diagnostics.iter().map(ToString::to_string));
+        assert_eq!(lines.join("\n"), expected);
+    }
+
+    #[test]
+    fn a_key_without_a_value_is_as_if_it_were_not_there() {
+        check(
+            "servers:\npaths:\n  /a:\n    parameters:\n    get:\n      parameters:\n      requestBody:\n      \
+             callbacks:\n      responses:\n        200: {content: , headers: }\n    post:",
+            "GET /a",
+        );
+        check("paths:", "");
+    }
+
+    #[test]
+    fn a_reference_may_stand_for_any_object() {
+        check(
+            "paths: {$ref: '#/x/paths'}\nx:\n  paths:\n    /a: {get: {responses: {$ref: '#/x/all'}, parameters: {$ref: '#/x/p'}}}\n  \
+             p: [{name: q, in: query}]\n  all: {200: {content: {a/b: {examples: {$ref: '#/x/e'}}}}}\n  e: {one: {value: 1}}",
+            "GET /a\n  q\n  200 1",
+        );
+    }
+
+    #[test]
+    fn a_pointer_goes_on_behind_a_reference() {
+        check(
+            "paths: {/a: {get: {responses: {200: {$ref: '#/components/responses/R'}}}}}\n\
+             components: {responses: {$ref: '#/x'}}\nx: {R: {content: {a/b: {example: 1}}}}",
+            "GET /a\n  200 1",
+        );
+    }
+
+    #[test]
+    fn references_through_each_other_end() {
+        let chain: String = (0..60).map(|n| format!("c{n}: {{$ref: '#/c{0}/a/b/c'}}\n", n + 1)).collect();
+        let a: String = (0..60).map(|n| format!("d{n}: {{a: {{$ref: '#/d{0}/a/a'}}}}\n", n + 1)).collect();
+        check(
+            &format!(
+                "paths: {{/a: {{$ref: '#/c0/x'}}, /b: {{$ref: '#/d0/a/a'}}, /c: {{$ref: '#/s/y'}}}}\n{chain}{a}s: {{$ref: '#/s/y'}}"
+            ),
+            "/t.yaml:63:13: `#/c60/a/b/c` leads nowhere; `#` has `c6`\n\
+             /t.yaml:123:17: `#/d60/a/a` leads nowhere; `#` has `d6`\n\
+             /t.yaml:124:4: this reference leads back to itself; \
+             let one of the references of the circle hold the value",
+        );
+    }
+
+    #[test]
+    fn an_example_beside_the_reference_of_a_schema_counts() {
+        check(
+            "paths: {/a: {get: {responses: {200: {content: {a/b: {schema: {$ref: '#/S', example: 1}}}}}}}}\nS: {example: 2}",
+            "GET /a\n  200 1",
+        );
+    }
+
+    #[test]
+    fn variables_of_a_server_are_replaced_once() {
+        check(
+            "servers: [{url: 'https://h/{a}', variables: {a: {default: v1}}}]\npaths: {/a: {get: {}}}",
+            "GET /v1/a",
+        );
+        let doubling: String =
+            (0..40).map(|n| format!("v{n}: {{default: '{{v{0}}}{{v{0}}}'}}, ", n + 1)).collect();
+        check(
+            &format!(
+                "servers: [{{url: '/{{v0}}', variables: {{{doubling}}}}}]\npaths: {{/a: {{get: {{}}}}}}"
+            ),
+            "GET /a\n/t.yaml:3:17: the path of `/{v1}{v1}` is not known: it has a variable without a default; \
+             give each `{variable}` a default, or set `base_path` in the config",
+        );
+    }
+
+    #[test]
+    fn parameters_of_a_callback_s_path_item_are_its_operations() {
+        check(
+            "paths: {/a: {post: {callbacks: {on: {'{$url}': {parameters: [{name: h, in: header}, {name: x, in: header}], \
+             post: {parameters: [{name: x, in: header}]}}}}}}}",
+            "POST /a\n  POST on x,h",
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_in_very_many_places_is_told_soon() {
+        let mut text = String::from("openapi: 3.1.0\npaths:\n");
+        let names = 3000;
+        for n in 0..names {
+            text.push_str(&format!(
+                "  /{n}: {{get: {{responses: {{200: {{$ref: '#/R'}}, 201: {{$ref: '#/S/x{n}'}}}}}}}}\n"
+            ));
+        }
+        text.push_str("R: {content: {a/b: {exmaple: 1, schema: {$ref: '#/S/name'}}}}\nS:\n");
+        text.extend((0..names).map(|n| format!("  schema{n}: {{}}\n")));
+        let (tree, _) = Tree::parse("/t.yaml", text, &Default::default()).expect("the text is YAML");
+        let trees = super::super::Trees::from([("/t.yaml".into(), tree)]);
+        let started = std::time::Instant::now();
+        let reading = super::super::read(&trees, "/t.yaml");
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+        let last = reading.diagnostics.last().map(ToString::to_string);
+        assert_eq!(
+            (reading.diagnostics.len(), last.as_deref()),
+            (1001, Some("there are more problems in this document; the first 1000 are shown"))
+        );
+    }
+
+    #[test]
+    fn a_path_with_a_query_is_told() {
+        check(
+            "paths: {'/a?b=c': {get: {}}}",
+            "GET /a?b=c\n/t.yaml:3:9: the path `/a?b=c` has a query or a fragment, so no request has it; \
+             describe what comes after `/a` as parameters",
+        );
     }
 }

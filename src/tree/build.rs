@@ -508,9 +508,10 @@ impl<'s> Builder<'s> {
     }
 
     fn odd_key(&mut self, at: usize, width: usize) {
-        let before = &self.source.as_bytes()[..at.min(self.source.len())];
-        let hint = match before.last() {
-            Some(b'{') => "quote the value if `{{` is a template, as in \"{{ request.body }}\"".into(),
+        let (before, after) = self.source.as_bytes().split_at(at.min(self.source.len()));
+        let hint = match (before.last(), after) {
+            (Some(b'{'), _) => "quote the value if `{{` is a template, as in \"{{ request.body }}\"".into(),
+            (_, [b'{', b'$', ..]) => "quote the key, as in '{$request.body#/url}'".into(),
             _ => Hint::None,
         };
         let message = "a sequence or mapping is a key here; the entry is left out".to_owned();
@@ -857,6 +858,15 @@ mod tests {
         warnings(
             "? [a]\n: 1\nb: 2\n",
             &["SI0004 t:1:3: a sequence or mapping is a key here; the entry is left out"],
+        );
+    }
+
+    #[test]
+    fn an_unquoted_expression_as_a_key_is_told_with_its_remedy() {
+        warnings(
+            "on:\n  {$request.body#/url}:\n    post: {}\n",
+            &["SI0004 t:2:3: a sequence or mapping is a key here; the entry is left out; \
+               quote the key, as in '{$request.body#/url}'"],
         );
     }
 

@@ -118,6 +118,23 @@ impl Url {
         Ok(url)
     }
 
+    /// The expression that is never resolved, whatever the request, since it stands in host or port.
+    pub fn never_resolved(&self) -> Option<&str> {
+        let mut url = String::new();
+        self.parts.iter().find_map(|part| match part {
+            Part::Literal(text) => {
+                url.push_str(text);
+                None
+            }
+            Part::Expression { source, .. } if in_authority(&url) => Some(&**source),
+            Part::Expression { .. } => {
+                // Whatever it is, it is encoded and ends no host; where it comes first, it may.
+                url.push_str(if url.is_empty() { "/" } else { "x" });
+                None
+            }
+        })
+    }
+
     pub fn needs(&self) -> Needs {
         self.parts.iter().fold(Needs::default(), |needs, part| match part {
             Part::Literal(_) => needs,
@@ -652,6 +669,20 @@ mod tests {
         check("/{$response.header.location}", false, true, false);
         check("/{{ response.body/a }}", false, true, true);
         check("/{{ uuid() }}", false, false, true);
+    }
+
+    #[test]
+    fn an_expression_in_the_host_is_known_at_load() {
+        for (key, expected) in [
+            ("http://{$request.query.host}/x", Some("$request.query.host")),
+            ("https://a.example:{$request.body#/port}", Some("$request.body#/port")),
+            ("https://a.example/{$request.body#/id}", None),
+            ("{$request.body#/url}.example/{$method}", None),
+            ("/{$method}/{$url}", None),
+        ] {
+            let url = Url::parse(key).expect("the key is one");
+            assert_eq!(url.never_resolved(), expected, "{key}");
+        }
     }
 
     #[test]

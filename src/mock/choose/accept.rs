@@ -84,10 +84,11 @@ impl Accept {
     /// An absent, empty or wholly malformed `accept` takes everything.
     pub fn of(headers: &HeaderMap) -> Self {
         let mut ranges = Vec::new();
-        for value in headers.get_all(http::header::ACCEPT) {
-            if value.as_bytes() == b"*/*" {
-                continue;
-            }
+        let values = headers.get_all(http::header::ACCEPT);
+        if values.iter().all(|value| value.as_bytes() == b"*/*") {
+            return Accept { ranges };
+        }
+        for value in values {
             let text = value.to_str().unwrap_or("");
             // More ranges than anyone lists are a burden, not a wish.
             ranges.extend(text.split(',').take(64).filter_map(Range::parse));
@@ -150,9 +151,14 @@ impl Range {
                 let asked: Vec<_> = asked.collect();
                 asked.iter().all(|parameter| fits(parameter)).then_some(if asked.is_empty() { 3 } else { 4 })
             }
-            // Who takes JSON can read every type that is JSON inside.
+            // Who takes JSON can read every type that is JSON inside, and who takes a type that is JSON
+            // inside can read JSON: GitHub's clients ask its `application/json` as `application/vnd.github+json`.
             (_, "json") if media.is_json() => Some(1),
-            _ => None,
+            (_, subtype) if subtype.ends_with("+json") && &*media.subtype == "json" => Some(1),
+            (_, subtype) => {
+                let suffix = subtype.strip_prefix("*+")?;
+                media.subtype.rsplit_once('+').is_some_and(|(_, own)| own == suffix).then_some(2)
+            }
         }
     }
 }
@@ -187,6 +193,10 @@ mod tests {
     fn who_takes_json_takes_types_that_are_json_inside() {
         check("application/json", "application/problem+json", 1000);
         check("application/json", "application/xml", 0);
+        check("application/vnd.github.v3+json", "application/json", 1000);
+        check("application/vnd.github.v3+json", "application/vnd.other+json", 0);
+        check("application/*+json", "application/hal+json", 1000);
+        check("application/*+xml", "application/hal+json", 0);
     }
 
     #[test]
@@ -194,6 +204,15 @@ mod tests {
         check("application/json;version=1", "application/json", 0);
         check("application/json;version=1", "application/json; version=1", 1000);
         check("application/json;charset=utf-8", "application/json", 1000);
+    }
+
+    #[test]
+    fn a_wildcard_in_a_line_of_its_own_counts() {
+        let mut headers = HeaderMap::new();
+        headers.append(http::header::ACCEPT, "text/html".parse().unwrap());
+        headers.append(http::header::ACCEPT, "*/*".parse().unwrap());
+        let accept = Accept::of(&headers);
+        assert_eq!(accept.quality(&MediaType::parse("application/json").unwrap()), 1000);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! How well an exchange fits a request.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::Exchange;
 use crate::mock::message::Request;
@@ -23,10 +24,10 @@ pub enum WantedValue {
 }
 
 /// A body that an exchange gives for the request.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum WantedBody {
-    Json(serde_json::Value),
-    Text(Box<str>),
+    Json(Arc<serde_json::Value>),
+    Text(Arc<str>),
 }
 
 /// More is better: a body that fits, then the number of values.
@@ -114,7 +115,8 @@ impl<'r, 'a> Values<'r, 'a> {
 fn equal(a: &serde_json::Value, b: &serde_json::Value) -> bool {
     use serde_json::Value::{Array, Number, Object};
     match (a, b) {
-        (Number(a), Number(b)) => a == b || a.as_f64().is_some_and(|a| Some(a) == b.as_f64()),
+        // Two integers are equal or not; as floats large ones that differ would be.
+        (Number(a), Number(b)) if a.is_f64() || b.is_f64() => a.as_f64() == b.as_f64(),
         (Array(a), Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
         (Object(a), Object(b)) => {
             a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| equal(a, b)))

@@ -77,7 +77,11 @@ impl Exchanges {
         }
         match (best, unmatched) {
             (Some((_, choice)), _) => choice,
-            (None, Unmatched::Reject) if self.all.iter().any(Exchange::asks) && !refused => Choice::Rejected,
+            (None, Unmatched::Reject) if self.all.iter().any(Exchange::asks) => {
+                // Those whose media type the client does not accept leave before anything fits.
+                let left = |exchange: &Exchange| exchange.asks() && exchange.reply(&accept).is_some();
+                if self.all.iter().any(left) { Choice::Rejected } else { Choice::NotAcceptable }
+            }
             (None, _) => self.unmatched(&accept, refused),
         }
     }

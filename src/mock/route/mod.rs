@@ -105,7 +105,7 @@ impl Table {
         let mut search = Search { table: self, method, captures: Vec::new(), others: Vec::new() };
         let found = match self.nodes.is_empty() {
             true => None,
-            false => path.strip_prefix('/').and_then(|rest| search.descend(0, Some(rest))),
+            false => path.strip_prefix('/').and_then(|rest| search.descend(0, Some(rest), 0)),
         };
         match found {
             Some(target) => Found::Route { target, captures: search.captures },
@@ -114,6 +114,10 @@ impl Table {
         }
     }
 }
+
+/// Segments of a path that are looked at, so that a hostile template cannot exhaust the stack. No
+/// path has as many.
+const DEEPEST: usize = 500;
 
 struct Search<'t, 'p> {
     table: &'t Table,
@@ -127,7 +131,10 @@ impl<'p> Search<'_, 'p> {
     ///
     /// It goes as deep as the longest template, and turns back only at nodes where a concrete
     /// segment and a template both fit.
-    fn descend(&mut self, at: usize, rest: Option<&'p str>) -> Option<Target> {
+    fn descend(&mut self, at: usize, rest: Option<&'p str>, depth: usize) -> Option<Target> {
+        if depth > DEEPEST {
+            return None;
+        }
         let table = self.table;
         let node = &table.nodes[at];
         let Some(rest) = rest else { return self.method_of(node) };
@@ -136,14 +143,14 @@ impl<'p> Search<'_, 'p> {
             None => (rest, None),
         };
         if let Some(child) = node.literals.get(segment)
-            && let Some(found) = self.descend(*child, rest)
+            && let Some(found) = self.descend(*child, rest, depth + 1)
         {
             return Some(found);
         }
         for (pattern, child) in &node.patterns {
             let before = self.captures.len();
             if pattern.capture(segment, &mut self.captures)
-                && let Some(found) = self.descend(*child, rest)
+                && let Some(found) = self.descend(*child, rest, depth + 1)
             {
                 return Some(found);
             }
@@ -238,6 +245,15 @@ mod tests {
     #[test]
     fn a_parameter_is_never_empty() {
         check(&["GET /a/{x}"], "GET /a/", "404");
+    }
+
+    #[test]
+    fn a_very_long_template_does_not_exhaust_the_stack() {
+        let template = format!("GET {}", "/{x}".repeat(16 << 10));
+        let path = format!("GET {}", "/a".repeat(16 << 10));
+        let search = move || check(&[&template], &path, "404");
+        let small = std::thread::Builder::new().stack_size(1 << 20).spawn(search);
+        small.expect("a thread").join().expect("the search has room");
     }
 
     #[test]

@@ -62,22 +62,25 @@ pub fn encode(template: &str) -> Cow<'_, str> {
 /// What the servers that are lenient in one way or another may read a canonical path as; nothing for
 /// an ordinary path. At most 63.
 pub fn readings(canonical: &str) -> Vec<String> {
-    let applicable: Vec<fn(&str) -> String> = LENIENCES
-        .iter()
-        .filter(|lenience| (lenience.concerns)(canonical))
-        .map(|lenience| lenience.read)
-        .collect();
-    let mut found: Vec<String> = Vec::new();
-    for choice in 1_usize..1 << applicable.len() {
-        let chosen = applicable.iter().enumerate().filter(|(bit, _)| choice >> bit & 1 == 1);
-        let read = chosen.fold(canonical.to_owned(), |path, (_, read)| read(&path));
-        // What a lenience decodes may be spelled in more ways than one again.
-        let read = self::canonical(&read).into_owned();
-        if read != canonical && !found.contains(&read) {
-            found.push(read);
+    let mut found = vec![canonical.to_owned()];
+    for lenience in LENIENCES.iter().filter(|lenience| (lenience.concerns)(canonical)) {
+        // A server has it or has it not: each reading so far leads to one more.
+        for at in 0..found.len() {
+            let read = (lenience.read)(&found[at]);
+            if !found.contains(&read) {
+                found.push(read);
+            }
         }
     }
-    found
+    let mut spelled: Vec<String> = Vec::new();
+    for read in &found {
+        // What a lenience decodes may be spelled in more ways than one again.
+        let read = self::canonical(read).into_owned();
+        if read != canonical && !spelled.contains(&read) {
+            spelled.push(read);
+        }
+    }
+    spelled
 }
 
 struct Lenience {
@@ -127,10 +130,16 @@ const RESERVED: [(&str, char); 13] = [
 ];
 
 fn decode_reserved(path: &str) -> String {
-    RESERVED.iter().fold(path.to_owned(), |path, (code, plain)| match path.contains(code) {
-        true => path.replace(code, plain.encode_utf8(&mut [0; 4])),
-        false => path,
-    })
+    let mut out = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some(at) = rest.find('%') {
+        let (before, code) = rest.split_at(at);
+        out.push_str(before);
+        let known = RESERVED.iter().find(|(reserved, _)| code.starts_with(reserved));
+        out.push(known.map_or('%', |(_, plain)| *plain));
+        rest = &code[if known.is_some() { 3 } else { 1 }..];
+    }
+    out + rest
 }
 
 fn without_parameters(path: &str) -> String {
