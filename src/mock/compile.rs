@@ -14,7 +14,7 @@ use super::template::Template;
 use super::{Mocks, Operation, Summary, body, route};
 use crate::config::{Config, Mode, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::spec::document::{self, Document, Example, Location, Media, Response};
+use crate::spec::document::{self, Document, Example, Location, Media, Response, StatusPattern};
 use crate::tree::{Key, Value};
 
 const BAD_MEDIA_TYPE: Code = Code("SI0203");
@@ -245,21 +245,21 @@ impl<'t> Compiler<'_, 't> {
 
     fn exchanges(&mut self, label: &Arc<str>) -> Exchanges {
         let operation = self.operation;
-        let mut found: Vec<(u16, Option<&'t str>, Vec<Reply>)> = Vec::new();
+        let mut found: Vec<(StatusPattern, Option<&'t str>, Vec<Reply>)> = Vec::new();
         let mut preferred: Vec<&Response<'t>> = operation.responses.iter().collect();
         preferred.sort_by_key(|response| response.status.preference());
         for response in &operation.responses {
             for name in names(response) {
-                let preference = response.status.preference();
+                let status = response.status;
                 let known = found.iter().position(|(_, known, _)| *known == name);
-                if known.is_some_and(|at| found[at].0 <= preference) {
+                if known.is_some_and(|at| found[at].0.preference() <= status.preference()) {
                     continue;
                 }
                 let replies = self.replies(label, response, name);
                 match known {
                     _ if replies.is_empty() => {}
-                    Some(at) => found[at] = (preference, name, replies),
-                    None => found.push((preference, name, replies)),
+                    Some(at) => found[at] = (status, name, replies),
+                    None => found.push((status, name, replies)),
                 }
             }
         }
@@ -279,20 +279,13 @@ impl<'t> Compiler<'_, 't> {
         &mut self,
         label: &Arc<str>,
         preferred: &[&Response<'t>],
-        found: &[(u16, Option<&'t str>, Vec<Reply>)],
+        found: &[(StatusPattern, Option<&'t str>, Vec<Reply>)],
     ) -> (Box<[usize]>, Option<Reply>) {
         let succeeds = |response: &Response<'_>| response.status.preference() < 302;
         let any_success = preferred.iter().any(|response| succeeds(response));
         for response in preferred.iter().filter(|response| !any_success || succeeds(response)) {
-            let status = response.status.status();
-            let own =
-                |(_, _, replies): &(u16, _, Vec<Reply>)| replies.iter().any(|reply| reply.status == status);
-            let numbers: Box<[usize]> = found
-                .iter()
-                .enumerate()
-                .filter(|(_, exchange)| own(exchange))
-                .map(|(number, _)| number)
-                .collect();
+            let own = found.iter().enumerate().filter(|(_, (status, ..))| *status == response.status);
+            let numbers: Box<[usize]> = own.map(|(number, _)| number).collect();
             if !numbers.is_empty() {
                 return (numbers, None);
             }
