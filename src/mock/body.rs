@@ -1,6 +1,6 @@
 //! An example's value as the body that is sent.
 
-use super::choose::accept::MediaType;
+use super::media::MediaType;
 use super::template::{Builder, Form, Template};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::tree::{Kind, Value};

@@ -7,8 +7,8 @@ use http::{HeaderName, HeaderValue};
 
 use super::callback::expression::Url;
 use super::callback::{Payload, Plan};
-use super::choose::accept::MediaType;
 use super::choose::{Exchange, Exchanges, Wanted, WantedBody, WantedValue};
+use super::media::MediaType;
 use super::reply::{Content, Reply};
 use super::template::Template;
 use super::{Mocks, Operation, Summary, body, route};

@@ -27,6 +27,8 @@ pub mod choose;
 
 pub mod reply;
 
+pub mod media;
+
 pub mod problem;
 
 pub mod template;

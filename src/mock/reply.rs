@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::choose::accept::MediaType;
+use super::media::MediaType;
 use super::message::Context;
 use super::template::{Needs, Template};
 

@@ -9,6 +9,7 @@ mod walk;
 
 mod admin;
 mod answer;
+mod architecture;
 mod callbacks;
 mod cli;
 mod pass;

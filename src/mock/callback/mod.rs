@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-use super::choose::accept::MediaType;
+use super::media::MediaType;
 use super::message::{Body, Context, Head, Moment, Request, Response};
 use super::reply::Content;
 use super::template::{Needs, Template};

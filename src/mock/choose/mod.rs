@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
+use super::media::{Accept, MediaType};
 use super::message::Request;
 use super::reply::Reply;
 use crate::config::Unmatched;
 
 mod fit;
 
-pub mod accept;
-
-use accept::Accept;
 pub use fit::{Wanted, WantedBody, WantedValue};
 
 /// What one example name joins across parameters, request body and one response.
@@ -120,7 +118,7 @@ impl Exchange {
             return Some(only);
         }
         let quality = |reply: &Reply| reply.media.as_ref().map_or(1000, |media| accept.quality(media));
-        let is_json = |reply: &Reply| reply.media.as_ref().is_some_and(accept::MediaType::is_json);
+        let is_json = |reply: &Reply| reply.media.as_ref().is_some_and(MediaType::is_json);
         let mut best: Option<(u16, bool, &Reply)> = None;
         for reply in &self.replies {
             let (quality, json) = (quality(reply), is_json(reply));
