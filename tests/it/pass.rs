@@ -662,3 +662,29 @@ async fn requests_at_once_find_the_server_that_is_there() {
         client.await.expect("no request failed");
     }
 }
+
+#[tokio::test]
+async fn an_upstream_that_dies_after_a_hint_is_502() {
+    let upstream = RawUpstream::start(|mut stream| async move {
+        read_until(&mut stream, b"\r\n\r\n").await;
+        stream.write_all(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n").await.ok();
+    })
+    .await;
+    let standin = before(upstream.url()).await;
+    let mut wire = standin.wire().await;
+    wire.write(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(wire.response_head().await.status, 103);
+    wire.response().await.is_problem(502, "upstream-protocol");
+}
+
+#[tokio::test]
+async fn an_upstream_that_switches_protocols_unasked_is_502() {
+    let upstream = RawUpstream::start(|mut stream| async move {
+        read_until(&mut stream, b"\r\n\r\n").await;
+        stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n").await.ok();
+        stream.read_u8().await.ok();
+    })
+    .await;
+    let standin = before(upstream.url()).await;
+    standin.get("/x").await.is_problem(502, "upstream-protocol");
+}

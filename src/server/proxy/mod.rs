@@ -148,6 +148,10 @@ impl ProxyHttp for Proxy {
             session.set_keepalive(None);
         }
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            if !session.is_upgrade_req() {
+                return Error::e_explain(ErrorType::InvalidHTTPHeader, "it switched protocols unasked")
+                    .map_err(Error::into_up);
+            }
             // What is no longer HTTP may be silent for as long as it likes.
             session.set_read_timeout(None);
         }
@@ -225,7 +229,7 @@ impl ProxyHttp for Proxy {
             path = request.uri.path(),
             "upstream failed"
         );
-        if session.response_written().is_none() {
+        if !is_answered(session) {
             session.set_keepalive(None);
             let problem = Problem::new(kind.problem, format!("upstream `{upstream}`: {}", kind.detail));
             if let Err(error) = exchange::write_problem(session, &problem).await {
@@ -256,6 +260,13 @@ impl ProxyHttp for Proxy {
             "request"
         );
     }
+}
+
+/// Whether the head of the answer is written. Hints before it (103) are no answer.
+fn is_answered(session: &Session) -> bool {
+    session.response_written().is_some_and(|response| {
+        !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS
+    })
 }
 
 /// What the system said, below what pingora made of it; pingora's own words quote what it read.
@@ -406,7 +417,7 @@ impl Proxy {
                 | ErrorType::ConnectionClosed
                 | ErrorType::WriteTimedout
         );
-        if gone || session.response_written().is_some() {
+        if gone || is_answered(session) {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         }
         let kind = match error.etype() {
