@@ -28,9 +28,8 @@ pub fn run(overrides: Overrides, strict: bool) -> ExitCode {
 }
 
 /// Runs a plan on a runtime of its own until it is told to stop. `ready` is called once it serves.
-pub fn serve(mut plan: Plan, ready: impl FnOnce(&Standin)) -> ExitCode {
+pub fn serve(plan: Plan, ready: impl FnOnce(&Standin)) -> ExitCode {
     let threads = plan.config.threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into));
-    plan.config.threads = threads;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = match builder.worker_threads(threads.unwrap_or(1)).enable_all().build() {
         Ok(runtime) => runtime,
@@ -47,7 +46,11 @@ pub fn serve(mut plan: Plan, ready: impl FnOnce(&Standin)) -> ExitCode {
                 return BROKEN;
             }
         };
-        let standin = match Standin::start(plan).await {
+        let started = tokio::select! {
+            started = Standin::start(plan) => started,
+            () = signals.stop() => return 0,
+        };
+        let standin = match started {
             Ok(standin) => standin,
             Err(failure) => {
                 print_failure(&failure);
@@ -86,6 +89,14 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// Returns when a stop is asked for, be it while documents are still read.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 
     /// Returns when a stop is asked for; `SIGHUP` reloads.
@@ -154,9 +165,10 @@ pub fn log(config: &Config) {
     use std::io::IsTerminal;
     use tracing_subscriber::{EnvFilter, fmt, prelude::*};
     let level = &config.log.level;
-    // pingora logs each broken connection as an error; what matters of it, Standin says itself.
-    let quiet = ["pingora_core=off", "pingora_proxy=off"].map(|directive| directive.parse());
-    let named = level.contains("pingora");
+    // pingora logs each broken connection as an error, and notify each folder that is removed; what
+    // matters of it, Standin says itself.
+    let quiet = ["pingora_core=off", "pingora_proxy=off", "notify=off"].map(|directive| directive.parse());
+    let named = level.contains("pingora") || level.contains("notify");
     let mut filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     for directive in quiet.into_iter().flatten().filter(|_| !named) {
         filter = filter.add_directive(directive);

@@ -129,7 +129,7 @@ impl Standin {
             draining: draining.clone(),
         };
         let (closing, closed) = signal::channel(false);
-        let threads = config.threads.unwrap_or(1);
+        let threads = tokio::runtime::Handle::current().metrics().num_workers();
         let service = front::serve(proxy, listeners, threads, metrics.clone(), live.clone(), closed);
         if let Some(listener) = admin_listener {
             let admin = admin::Admin {
