@@ -688,3 +688,21 @@ async fn an_upstream_that_switches_protocols_unasked_is_502() {
     let standin = before(upstream.url()).await;
     standin.get("/x").await.is_problem(502, "upstream-protocol");
 }
+
+#[tokio::test]
+async fn a_connection_over_the_limit_is_told_so() {
+    let config = "specs: [{source: spec.yaml}]\nlimits: {connections: 2}\n";
+    let document = document(&operation("get", "/mocked", "mock"));
+    let standin = Standin::with().file("spec.yaml", &document).config(config).start().await;
+    let (mut first, mut second) = (standin.wire().await, standin.wire().await);
+    first.send(&get("/mocked")).await.is(200, r#"{"says":"mock"}"#);
+    second.send(&get("/mocked")).await.is(200, r#"{"says":"mock"}"#);
+    let mut third = standin.wire().await;
+    third.response().await.is_problem(503, "overloaded");
+    standin.counts(1.0, "standin_refused_total", &[("reason", "connections")]).await;
+    standin.counts(2.0, "standin_connections_active", &[]).await;
+    drop(second);
+    let room = async || (standin.get("/mocked").await.status == 200).then_some(());
+    eventually(SOON, "there is room again", room).await;
+    first.send(&get("/mocked")).await.is(200, r#"{"says":"mock"}"#);
+}
