@@ -706,3 +706,19 @@ async fn a_connection_over_the_limit_is_told_so() {
     eventually(SOON, "there is room again", room).await;
     first.send(&get("/mocked")).await.is(200, r#"{"says":"mock"}"#);
 }
+
+/// A tunnel of HTTP/2 would go past the documents (Java's client offers one with every request).
+#[tokio::test]
+async fn an_offer_to_speak_http_2_in_clear_is_not_passed_on() {
+    let upstream = Upstream::start().await;
+    let standin = before(upstream.url()).await;
+    let offer = get("/x")
+        .header("Connection", "Upgrade, HTTP2-Settings")
+        .header("Upgrade", "h2c")
+        .header("HTTP2-Settings", "AAMAAABkAAQAAP__");
+    standin.send(offer).await.is(200, "upstream: GET /x");
+    let arrived = upstream.only();
+    for name in ["upgrade", "http2-settings", "connection"] {
+        assert_eq!(arrived.header(name), None, "{name}");
+    }
+}

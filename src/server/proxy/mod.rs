@@ -183,6 +183,10 @@ impl ProxyHttp for Proxy {
         ctx: &mut Ctx,
         mut error: Box<Error>,
     ) -> Box<Error> {
+        if *error.etype() == ErrorType::InternalError {
+            // Without a socket (no more descriptors, say) there is no connection either.
+            error.etype = ErrorType::ConnectError;
+        }
         ctx.unreachable += 1;
         let others = ctx.upstream.as_ref().is_some_and(|upstream| ctx.unreachable < upstream.addresses());
         error.set_retry(others);
