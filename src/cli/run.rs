@@ -49,7 +49,11 @@ pub fn serve(plan: Plan, ready: impl FnOnce(&Standin)) -> ExitCode {
                 return BROKEN;
             }
         };
-        let standin = match Standin::start(plan).await {
+        let started = tokio::select! {
+            started = Standin::start(plan) => started,
+            () = signals.stop() => return 0,
+        };
+        let standin = match started {
             Ok(standin) => standin,
             Err(failure) => {
                 print_failure(&failure);
@@ -88,6 +92,14 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// Returns when a stop is asked for, be it while documents are still read.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 
     /// Returns when a stop is asked for; `SIGHUP` reloads.
@@ -156,9 +168,10 @@ pub fn log(config: &Config) {
     use std::io::IsTerminal;
     use tracing_subscriber::{EnvFilter, fmt, prelude::*};
     let level = &config.log.level;
-    // pingora logs each broken connection as an error; what matters of it, Standin says itself.
-    let quiet = ["pingora_core=off", "pingora_proxy=off"].map(str::parse);
-    let named = level.contains("pingora");
+    // pingora logs each broken connection as an error, and notify each folder that is removed; what
+    // matters of it, Standin says itself.
+    let quiet = ["pingora_core=off", "pingora_proxy=off", "notify=off"].map(str::parse);
+    let named = level.contains("pingora") || level.contains("notify");
     let mut filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     for directive in quiet.into_iter().flatten().filter(|_| !named) {
         filter = filter.add_directive(directive);

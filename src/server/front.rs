@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::apps::ServerApp;
@@ -13,6 +14,7 @@ use pingora::server::configuration::ServerConf;
 use pingora::server::{Fds, ShutdownWatch};
 use pingora::services::Service as _;
 use pingora::services::listening::Service;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 
@@ -21,9 +23,16 @@ use super::in_force::InForce;
 use super::live::Cell;
 use super::metrics::Metrics;
 use super::proxy::Proxy;
+use crate::mock::problem::{self, Problem};
 
 /// Connections that the system holds for us until we take them.
 const BACKLOG: u32 = 1024;
+
+/// A connection over the limit has this long to take the answer.
+const REFUSAL: Duration = Duration::from_secs(1);
+
+/// After the listeners are closed, what is on its way on open connections has this long to arrive.
+const LAST_REQUESTS: Duration = Duration::from_millis(100);
 
 /// Binds an address, port 0 too; the error says what to try.
 pub async fn bind(address: &str, flag: &str) -> Result<TcpListener, Failure> {
@@ -123,17 +132,38 @@ impl Drop for Connection<'_> {
     }
 }
 
+/// Says 503 whatever is asked, which is not read.
+async fn refuse(stream: &mut Stream) -> std::io::Result<()> {
+    let detail = "as many connections are open as `limits.connections` allows";
+    let (headers, body) = Problem::new(problem::OVERLOADED, detail).render();
+    let mut answer = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n".to_vec();
+    for (name, value) in &headers {
+        answer.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    answer.extend(b"\r\n");
+    answer.extend(&body);
+    stream.write_all(&answer).await?;
+    stream.flush().await?;
+    stream.shutdown().await
+}
+
 #[async_trait]
 impl ServerApp for Front {
-    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+    async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let Some(_connection) = self.connect() else {
             self.metrics.refused("connections");
+            let _ = tokio::time::timeout(REFUSAL, refuse(&mut stream)).await;
             return None;
         };
         self.proxy.process_new(stream, shutdown).await
     }
 
     async fn cleanup(&self) {
+        // pingora drops every connection without a request now, and those whose first one has not
+        // been looked at yet: they were taken before the listeners closed, and are served.
+        if self.connections.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(LAST_REQUESTS).await;
+        }
         self.proxy.cleanup().await;
     }
 }

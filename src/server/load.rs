@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -334,9 +335,25 @@ fn reason(error: &std::io::Error) -> String {
 }
 
 /// What a file looked like, to notice a change without reading it.
-pub type Stamp = Option<(SystemTime, u64)>;
+pub type Stamp = Option<Look>;
+
+/// Size and time alone do not tell: tools set times, and images have one for all files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    modified: SystemTime,
+    size: u64,
+    /// The device and the number on it: another file by that name.
+    file: (u64, u64),
+    /// Of anything about the file; no tool sets it.
+    changed: (i64, i64),
+}
 
 pub fn stamp(path: &Path) -> Stamp {
     let meta = std::fs::metadata(path).ok()?;
-    Some((meta.modified().ok()?, meta.len()))
+    Some(Look {
+        modified: meta.modified().ok()?,
+        size: meta.len(),
+        file: (meta.dev(), meta.ino()),
+        changed: (meta.ctime(), meta.ctime_nsec()),
+    })
 }

@@ -3,9 +3,11 @@
 //! Labels come from documents and config, never from traffic. What the hot path counts is looked up
 //! once for each operation and kept in a [`Meter`], so that counting is an atomic add.
 
+use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
@@ -206,6 +208,18 @@ impl Metrics {
         }
     }
 
+    /// Forgets the series of operations and upstreams that are gone, so that reloads that rename them
+    /// do not add up.
+    pub fn keep_only(&self, operation: impl Fn(&str) -> bool, upstream: impl Fn(&str) -> bool) {
+        keep_only(&self.requests, "operation", &operation);
+        keep_only(&self.request_duration, "operation", &operation);
+        keep_only(&self.callbacks, "operation", &operation);
+        keep_only(&self.callback_attempts, "operation", &operation);
+        keep_only(&self.callback_duration, "operation", &operation);
+        keep_only(&self.upstream_duration, "upstream", &upstream);
+        keep_only(&self.upstream_failures, "upstream", &upstream);
+    }
+
     pub fn config_read(&self, successful: bool) {
         self.config_successful.set(successful.into());
     }
@@ -225,6 +239,21 @@ impl Observer for Metrics {
 
     fn outcome(&self, operation: &str, callback: &str, outcome: Outcome) {
         self.callbacks.with_label_values(&[operation, callback, outcome.word()]).inc();
+    }
+}
+
+fn keep_only<B: MetricVecBuilder>(series: &MetricVec<B>, label: &str, known: &impl Fn(&str) -> bool)
+where
+    MetricVec<B>: Collector,
+{
+    for family in series.collect() {
+        for metric in family.get_metric() {
+            let labels: HashMap<&str, &str> =
+                metric.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
+            if labels.get(label).is_some_and(|value| !known(value)) {
+                let _ = series.remove(&labels);
+            }
+        }
     }
 }
 
@@ -312,6 +341,27 @@ mod tests {
         let (text, _) = metrics.text();
         let line = r#"standin_requests_total{code="201",operation="createUser",source="mock"} 2"#;
         assert!(text.contains(line), "{text}");
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten() {
+        let metrics = Metrics::new();
+        for operation in ["old", "new", UNLISTED] {
+            Meter::default().count(&metrics, operation, Source::Mock, 200, Duration::ZERO);
+            metrics.attempt(operation, "done", "200", 0.1);
+            metrics.outcome(operation, "done", Outcome::Delivered);
+        }
+        for upstream in ["old", "new"] {
+            metrics.upstream_answered(upstream, Instant::now());
+            metrics.upstream_failed(upstream, "connect");
+        }
+        let gone = |label: &str| label != "old";
+        metrics.keep_only(gone, gone);
+        let (text, _) = metrics.text();
+        assert!(!text.contains("\"old\""), "{text}");
+        for kept in ["operation=\"new\"", "operation=\"unlisted\"", "upstream=\"new\""] {
+            assert!(text.contains(kept), "{text}");
+        }
     }
 
     #[test]

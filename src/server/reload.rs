@@ -4,18 +4,19 @@
 //! swapped in one step; what fails changes nothing and is told in the log, the metrics and the
 //! admin port.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinError;
 
 use super::callbacks::Callbacks;
 use super::in_force::{InForce, Served};
 use super::live::Cell;
 use super::load::{self, Loaded, Stamp, State};
-use super::metrics::{Meters, Metrics};
+use super::metrics::{Meters, Metrics, UNLISTED};
 use super::upstream::Upstream;
 use super::watch::Watch;
 use crate::config::{self, Config, Mode};
@@ -123,15 +124,27 @@ impl Reloader {
         let (sender, mut asks) = mpsc::channel(8);
         let handle = Handle(sender.clone());
         tokio::spawn(async move {
-            let mut watch = self.watch(&sender);
             // The handle of the watch must not keep the task alive.
+            let asks_of_watch = sender.downgrade();
             drop(sender);
+            let mut settings = self.live.current().config.reload.clone();
+            let mut watch = self.watch(&settings, asks_of_watch.clone());
             while let Some(ask) = asks.recv().await {
-                let outcome = match &ask {
-                    Ask::Changed if !watch.changed() => continue,
-                    _ => self.reload().await,
-                };
-                watch.look_at(self.files());
+                if matches!(ask, Ask::Changed) {
+                    // A folder may have come, or come back: what is in it counts from now on.
+                    watch.look_at(self.files());
+                    if !watch.changed() {
+                        continue;
+                    }
+                }
+                let outcome = self.reload().await;
+                let wanted = &self.live.current().config.reload;
+                if settings == *wanted {
+                    watch.look_at(self.files());
+                } else {
+                    settings = wanted.clone();
+                    watch = self.watch(&settings, asks_of_watch.clone());
+                }
                 if let Ask::Now(answer) = ask {
                     let _ = answer.send(outcome);
                 }
@@ -140,16 +153,14 @@ impl Reloader {
         handle
     }
 
-    fn watch(&self, sender: &mpsc::Sender<Ask>) -> Watch {
-        let config = self.live.current().config.clone();
-        let weak = sender.downgrade();
+    fn watch(&self, settings: &config::Reload, asks: mpsc::WeakSender<Ask>) -> Watch {
         let notify = move || {
-            if let Some(sender) = weak.upgrade() {
+            if let Some(sender) = asks.upgrade() {
                 // A full channel has an ask in it already.
                 let _ = sender.try_send(Ask::Changed);
             }
         };
-        Watch::start(&config.reload, self.files(), notify)
+        Watch::start(settings, self.files(), notify)
     }
 
     fn files(&self) -> BTreeMap<PathBuf, Stamp> {
@@ -170,8 +181,11 @@ impl Reloader {
             tracing::warn!(key, "this key of the config needs a restart to change");
         }
         let Ok(prepared) = prepare(config, self.loaded.clone()).await else {
-            // A fault of Standin's own, which must not end what is served, nor later reloads.
-            tracing::error!("reading the documents failed inside; everything stays as it was");
+            // The panic itself is on stderr. What is in force goes on, and so does the watching.
+            tracing::error!(
+                version = before.version,
+                "a defect in Standin: reading the documents failed, and everything stays as it was"
+            );
             self.metrics.reloaded("failure");
             return Outcome { version: before.version, successful: false, diagnostics: problems };
         };
@@ -189,6 +203,16 @@ impl Reloader {
         {
             self.metrics.source_gone(&gone.source);
         }
+        // Those of the version before stay for one more, so that their last counts are scraped.
+        let known: HashSet<&str> = [&before.mocks, &in_force.mocks]
+            .into_iter()
+            .flat_map(|mocks| mocks.operations.iter().map(|operation| &*operation.label))
+            .chain([UNLISTED])
+            .collect();
+        self.metrics.keep_only(
+            |operation| known.contains(operation),
+            |name| before.upstreams.contains_key(name) || in_force.upstreams.contains_key(name),
+        );
         self.callbacks.configure(&in_force.config.callbacks);
         self.loaded = Arc::new(loaded);
         self.live.swap(in_force);
@@ -243,7 +267,7 @@ fn log(diagnostic: &Diagnostic, state: State) {
 }
 
 /// Reads and compiles on a thread that may block.
-async fn prepare(config: Arc<Config>, previous: Arc<Loaded>) -> Result<Prepared, tokio::task::JoinError> {
+async fn prepare(config: Arc<Config>, previous: Arc<Loaded>) -> Result<Prepared, JoinError> {
     let work = move || {
         let loaded = load::load(&config, &previous);
         let compiled = load::compile(&config, &loaded);

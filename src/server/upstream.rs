@@ -49,10 +49,14 @@ impl Upstream {
         upstream
     }
 
-    /// The next server's address, in turn; none while no name resolves.
-    pub fn address(&self) -> Option<Address> {
+    /// Where the next request begins. Its further tries go on from there, whatever others do.
+    pub fn turn(&self) -> usize {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The address whose turn it is; none while no name resolves.
+    pub fn address(&self, turn: usize) -> Option<Address> {
         let addresses = self.addresses.current();
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
         addresses.get(turn.checked_rem(addresses.len())?).cloned()
     }
 

@@ -4,10 +4,11 @@
 //! ConfigMap swaps the link `..data` beside them. What the system does not tell (NFS, overlays, no
 //! more inotify watches) a slow poll finds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::Notify;
@@ -25,9 +26,13 @@ pub struct Watch {
     stamps: BTreeMap<PathBuf, Stamp>,
     /// None: the config has it off, or the system can't.
     watcher: Option<notify::RecommendedWatcher>,
-    folders: BTreeSet<PathBuf>,
+    stirred: Arc<Notify>,
+    folders: BTreeMap<PathBuf, Option<Which>>,
     settling: tokio::task::JoinHandle<()>,
 }
+
+/// Which folder a name stood for: device, number, and birth, since numbers are used again.
+type Which = (u64, u64, Option<SystemTime>);
 
 impl Drop for Watch {
     fn drop(&mut self) {
@@ -43,21 +48,11 @@ impl Watch {
         notify: impl Fn() + Send + Sync + 'static,
     ) -> Watch {
         let stirred = Arc::new(Notify::new());
-        let watcher = config.watch.then(|| {
-            let stirred = stirred.clone();
-            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-                // Reading a file is an event as well.
-                if !event.is_ok_and(|event| event.kind.is_access()) {
-                    stirred.notify_one();
-                }
-            })
-        });
-        let watcher = watcher.and_then(|made| {
-            made.inspect_err(|error| tracing::warn!(%error, "files can't be watched; they are polled")).ok()
-        });
+        let watcher = config.watch.then(|| watcher(stirred.clone())).flatten();
         let poll = config.watch.then_some(config.poll);
-        let task = tokio::spawn(settle(stirred, poll, notify));
-        let mut watch = Watch { stamps: BTreeMap::new(), watcher, folders: BTreeSet::new(), settling: task };
+        let settling = tokio::spawn(settle(stirred.clone(), poll, notify));
+        let (stamps, folders) = (BTreeMap::new(), BTreeMap::new());
+        let mut watch = Watch { stamps, watcher, stirred, folders, settling };
         watch.look_at(files);
         watch
     }
@@ -69,12 +64,23 @@ impl Watch {
 
     /// From now on these are watched, as they were before they were read the last time.
     pub fn look_at(&mut self, files: BTreeMap<PathBuf, Stamp>) {
-        let folders: BTreeSet<PathBuf> = files.keys().flat_map(|file| folders_of(file)).collect();
+        let folders: BTreeMap<PathBuf, Option<Which>> = files
+            .keys()
+            .flat_map(|file| folders_of(file))
+            .map(|folder| (folder.clone(), which(&folder)))
+            .collect();
+        // The watch of a folder ends with it. That end is told late, and would end a new watch of the
+        // same name: so all begin anew.
+        let anew = |(folder, which)| self.folders.get(folder).is_some_and(|before| before != which);
+        if self.watcher.is_some() && folders.iter().any(anew) {
+            self.watcher = watcher(self.stirred.clone());
+            self.folders.clear();
+        }
         if let Some(watcher) = &mut self.watcher {
-            for gone in self.folders.difference(&folders) {
+            for gone in self.folders.keys().filter(|folder| !folders.contains_key(*folder)) {
                 let _ = watcher.unwatch(gone);
             }
-            for folder in folders.difference(&self.folders) {
+            for folder in folders.keys().filter(|folder| !self.folders.contains_key(*folder)) {
                 if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
                     tracing::warn!(folder = %folder.display(), %error, "this folder can't be watched; it is polled");
                 }
@@ -85,12 +91,28 @@ impl Watch {
     }
 }
 
-/// The folders whose events tell of a change of the file: its own, and the one that a link leads to.
+fn watcher(stirred: Arc<Notify>) -> Option<notify::RecommendedWatcher> {
+    let made = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Reading a file is an event as well.
+        if !event.is_ok_and(|event| event.kind.is_access()) {
+            stirred.notify_one();
+        }
+    });
+    made.inspect_err(|error| tracing::warn!(%error, "files can't be watched; they are polled")).ok()
+}
+
+fn which(folder: &Path) -> Option<Which> {
+    let meta = std::fs::metadata(folder).ok()?;
+    Some((meta.dev(), meta.ino(), meta.created().ok()))
+}
+
+/// The folders whose events tell of a change of the file: its own (or the nearest that is there, in
+/// which its own may appear), and the one that a link leads to.
 fn folders_of(file: &Path) -> Vec<PathBuf> {
     if file.is_dir() {
         return vec![file.to_owned()];
     }
-    let parent = |path: &Path| path.parent().filter(|folder| folder.is_dir()).map(Path::to_owned);
+    let parent = |path: &Path| path.ancestors().skip(1).find(|folder| folder.is_dir()).map(Path::to_owned);
     let real = file.canonicalize().ok().and_then(|real| parent(&real));
     parent(file).into_iter().chain(real).collect()
 }

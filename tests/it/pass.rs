@@ -460,3 +460,265 @@ async fn without_an_upstream_a_passed_operation_is_502() {
     let standin = Standin::with().paths(&paths).args(["--mode", "pass"]).start().await;
     standin.get("/users").await.is_problem(502, "upstream-connect");
 }
+
+/// All that comes back for these bytes, and whether the connection was closed after it, as expected.
+async fn answers_to(standin: &Standin, sent: &str, closes: bool) -> (String, bool) {
+    let mut wire = standin.wire().await;
+    wire.write(sent.as_bytes()).await;
+    let mut got = Vec::new();
+    within(SOON, "an answer", wire.reader.read_buf(&mut got)).await.expect("to read");
+    let rest = if closes { SOON } else { Duration::from_millis(200) };
+    let closed = tokio::time::timeout(rest, wire.reader.read_to_end(&mut got)).await.is_ok();
+    (String::from_utf8_lossy(&got).into_owned(), closed)
+}
+
+#[tokio::test]
+async fn a_connection_lives_as_long_as_its_client_can_tell_the_answers_apart() {
+    let upstream = Upstream::start().await;
+    let paths = "
+        /mocked:
+          post: {responses: {'200': {description: ok, content: {text/plain: {example: mock}}}}}
+    ";
+    let standin = Standin::with().paths(paths).upstream(upstream.url()).start().await;
+    for (head, closes) in [
+        ("HTTP/1.1\r\nHost: a", false),
+        ("HTTP/1.1\r\nHost: a\r\nConnection: close", true),
+        ("HTTP/1.0\r\nHost: a", true),
+        ("HTTP/1.0\r\nHost: a\r\nConnection: keep-alive", false),
+        // RFC 9112, 6.1: closed after the answer, since a proxy before this one may count otherwise.
+        ("HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked", true),
+    ] {
+        for path in ["/mocked", "/passed"] {
+            let chunks = if head.contains("chunked") { "0\r\n\r\n" } else { "" };
+            let (got, closed) =
+                answers_to(&standin, &format!("POST {path} {head}\r\n\r\n{chunks}"), closes).await;
+            assert!(got.starts_with("HTTP/1.1 200 "), "{path} {head}: {got}");
+            assert_eq!(closed, closes, "{path} {head}: {got}");
+            assert_eq!(got.contains("Connection: close"), closes, "{path} {head}: {got}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_http_1_0_client_gets_no_chunks() {
+    let upstream = Upstream::answering(|_| Reply::new(200, "whole").chunked()).await;
+    let standin = before(upstream.url()).await;
+    let (got, closed) = answers_to(&standin, "GET /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", true).await;
+    assert!(closed && got.ends_with("\r\n\r\nwhole"), "{got}");
+    assert!(!got.to_lowercase().contains("transfer-encoding"), "{got}");
+}
+
+/// RFC 9112, 3.2: what one server reads as one thing and the next as another is nobody's.
+#[tokio::test]
+async fn a_request_without_a_host_or_a_path_is_refused() {
+    let upstream = Upstream::start().await;
+    let standin = before(upstream.url()).await;
+    for head in [
+        "GET /x HTTP/1.1\r\nX: y",
+        "GET /mocked HTTP/1.1\r\nX: y",
+        "GET /x HTTP/1.1\r\nHost: a b",
+        "GET /x HTTP/1.1\r\nHost: a/b",
+        "GET mocked HTTP/1.1\r\nHost: a",
+        "GET ?x HTTP/1.1\r\nHost: a",
+        "GET * HTTP/1.1\r\nHost: a",
+    ] {
+        let mut wire = standin.wire().await;
+        wire.write(format!("{head}\r\n\r\n").as_bytes()).await;
+        wire.response().await.is_problem(400, "bad-request");
+    }
+    assert!(upstream.received().is_empty(), "{:?}", upstream.received());
+    for (head, target) in [
+        ("OPTIONS * HTTP/1.1\r\nHost: a", "*"),
+        ("GET http://a/x HTTP/1.1\r\nHost: a", "http://a/x"),
+        ("GET /x HTTP/1.1\r\nHost: my_service:80", "/x"),
+        ("GET /x HTTP/1.1\r\nHost: [::1]:80", "/x"),
+        ("GET /x HTTP/1.1\r\nHost:", "/x"),
+        ("GET /x HTTP/1.0\r\nX: y", "/x"),
+    ] {
+        let mut wire = standin.wire().await;
+        wire.write(format!("{head}\r\n\r\n").as_bytes()).await;
+        let answer = wire.response().await;
+        assert_eq!(answer.status, 200, "{head}: {}", answer.text());
+        assert_eq!(upstream.received().last().expect("it arrived").target, target);
+    }
+}
+
+/// A client that waits for leave to send its body may send its next request in place of it.
+#[tokio::test]
+async fn a_body_that_is_waited_for_and_not_wanted_ends_the_connection() {
+    let upstream = Upstream::start().await;
+    let paths = "
+        /mocked:
+          post: {responses: {'200': {description: ok, content: {text/plain: {example: mock}}}}}
+    ";
+    let standin = Standin::with().paths(paths).upstream(upstream.url()).start().await;
+    let sent = "POST /mocked HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n";
+    let (got, closed) = answers_to(&standin, sent, true).await;
+    assert!(got.starts_with("HTTP/1.1 200 ") && got.contains("Connection: close"), "{got}");
+    assert!(closed, "{got}");
+}
+
+#[tokio::test]
+async fn a_body_that_was_asked_for_keeps_the_connection() {
+    let templated = "
+        /mocked:
+          post:
+            responses:
+              '200': {description: ok, content: {text/plain: {example: 'got {{ request.body }}'}}}
+    ";
+    let standin = Standin::with().paths(templated).start().await;
+    let mut wire = standin.wire().await;
+    for _ in 0..2 {
+        let head = "POST /mocked HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Type: text/plain\r\n";
+        wire.write(format!("{head}Content-Length: 5\r\n\r\n").as_bytes()).await;
+        assert_eq!(wire.response_head().await.status, 100);
+        wire.write(b"hello").await;
+        wire.response().await.is(200, "got hello");
+    }
+    // RFC 9110, 10.1.1: an older client asks for nothing.
+    let mut wire = standin.wire().await;
+    let head = "POST /mocked HTTP/1.0\r\nExpect: 100-continue\r\nContent-Type: text/plain\r\n";
+    wire.write(format!("{head}Content-Length: 5\r\n\r\nhello").as_bytes()).await;
+    let answer = wire.response_head().await;
+    assert_eq!(answer.status, 200);
+}
+
+/// The next request of a connection may be sent before the answer to the one before it.
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let upstream =
+        Upstream::answering(move |request| Reply::new(200, request.target.clone()).after(&held)).await;
+    let standin = before(upstream.url()).await;
+    let mut wire = standin.wire().await;
+    wire.write(b"GET /one HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let arrived = async || (!upstream.received().is_empty()).then_some(());
+    eventually(SOON, "the first is in flight", arrived).await;
+    wire.write(b"GET /mocked HTTP/1.1\r\nHost: a\r\n\r\nPOST /two HTTP/1.1\r\nHost: a\r\n").await;
+    wire.write(b"Content-Length: 3\r\n\r\nabcGET /three HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    gate.open();
+    wire.response().await.is(200, "/one");
+    wire.response().await.is(200, r#"{"says":"mock"}"#);
+    wire.response().await.is(200, "/two");
+    wire.response().await.is(200, "/three");
+    assert_eq!(upstream.received()[1].body, b"abc");
+}
+
+/// What a client breaks is no failure of Standin or of the upstream: neither in the log nor counted.
+#[tokio::test]
+async fn a_client_that_breaks_off_is_no_warning() {
+    let templated = "
+        /mocked:
+          post: {responses: {'200': {description: ok, content: {text/plain: {example: 'got {{ request.body }}'}}}}}
+    ";
+    let standin = Standin::with().paths(templated).start().await;
+    let head = "POST /mocked HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\n";
+    let mut wire = standin.wire().await;
+    wire.write(format!("{head}Transfer-Encoding: chunked\r\n\r\nzz\r\n").as_bytes()).await;
+    wire.response().await.is_problem(400, "bad-request");
+    let mut wire = standin.wire().await;
+    wire.write(format!("{head}Content-Length: 50\r\n\r\nabc").as_bytes()).await;
+    drop(wire);
+    standin.counts(2.0, "standin_requests_total", &[("source", "refused")]).await;
+    assert!(!standin.stderr().contains("WARN"), "{}", standin.stderr());
+}
+
+#[tokio::test]
+async fn a_failure_is_logged_without_query_and_content() {
+    let upstream = RawUpstream::start(|mut stream| async move {
+        read_until(&mut stream, b"\r\n\r\n").await;
+        stream.write_all(b"s3cret-answer smtp\r\n\r\n").await.ok();
+    })
+    .await;
+    let standin = before(upstream.url()).await;
+    standin.get("/x?token=s3cret-query").await.is_problem(502, "upstream-protocol");
+    standin.logs(0, &["upstream failed", "path=\"/x\""]).await;
+    assert!(!standin.stderr().contains("s3cret"), "{}", standin.stderr());
+}
+
+/// `localhost` is two addresses, and often only one of them listens.
+#[tokio::test]
+async fn requests_at_once_find_the_server_that_is_there() {
+    let (closed, upstream) = (ClosedPort::new(), Upstream::start().await);
+    let config = format!(
+        "upstreams: {{default: {{servers: ['{}', '{}']}}}}\nspecs: [{{source: spec.yaml}}]\n",
+        closed.url(),
+        upstream.url()
+    );
+    let document = document(&operation("get", "/mocked", "mock"));
+    let standin = Standin::with().file("spec.yaml", &document).config(&config).start().await;
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let address = standin.data;
+            tokio::spawn(async move {
+                for _ in 0..40 {
+                    post("/x", "{}").to(address).await.is(200, "upstream: POST /x");
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.expect("no request failed");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_dies_after_a_hint_is_502() {
+    let upstream = RawUpstream::start(|mut stream| async move {
+        read_until(&mut stream, b"\r\n\r\n").await;
+        stream.write_all(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n").await.ok();
+    })
+    .await;
+    let standin = before(upstream.url()).await;
+    let mut wire = standin.wire().await;
+    wire.write(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(wire.response_head().await.status, 103);
+    wire.response().await.is_problem(502, "upstream-protocol");
+}
+
+#[tokio::test]
+async fn an_upstream_that_switches_protocols_unasked_is_502() {
+    let upstream = RawUpstream::start(|mut stream| async move {
+        read_until(&mut stream, b"\r\n\r\n").await;
+        stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n").await.ok();
+        stream.read_u8().await.ok();
+    })
+    .await;
+    let standin = before(upstream.url()).await;
+    standin.get("/x").await.is_problem(502, "upstream-protocol");
+}
+
+#[tokio::test]
+async fn a_connection_over_the_limit_is_told_so() {
+    let config = "specs: [{source: spec.yaml}]\nlimits: {connections: 2}\n";
+    let document = document(&operation("get", "/mocked", "mock"));
+    let standin = Standin::with().file("spec.yaml", &document).config(config).start().await;
+    let (mut first, mut second) = (standin.wire().await, standin.wire().await);
+    first.send(&get("/mocked")).await.is(200, r#"{"says":"mock"}"#);
+    second.send(&get("/mocked")).await.is(200, r#"{"says":"mock"}"#);
+    let mut third = standin.wire().await;
+    third.response().await.is_problem(503, "overloaded");
+    standin.counts(1.0, "standin_refused_total", &[("reason", "connections")]).await;
+    standin.counts(2.0, "standin_connections_active", &[]).await;
+    drop(second);
+    let room = async || (standin.get("/mocked").await.status == 200).then_some(());
+    eventually(SOON, "there is room again", room).await;
+    first.send(&get("/mocked")).await.is(200, r#"{"says":"mock"}"#);
+}
+
+/// A tunnel of HTTP/2 would go past the documents (Java's client offers one with every request).
+#[tokio::test]
+async fn an_offer_to_speak_http_2_in_clear_is_not_passed_on() {
+    let upstream = Upstream::start().await;
+    let standin = before(upstream.url()).await;
+    let offer = get("/x")
+        .header("Connection", "Upgrade, HTTP2-Settings")
+        .header("Upgrade", "h2c")
+        .header("HTTP2-Settings", "AAMAAABkAAQAAP__");
+    standin.send(offer).await.is(200, "upstream: GET /x");
+    let arrived = upstream.only();
+    for name in ["upgrade", "http2-settings", "connection"] {
+        assert_eq!(arrived.header(name), None, "{name}");
+    }
+}

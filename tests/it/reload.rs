@@ -318,3 +318,73 @@ async fn a_request_in_flight_ends_across_a_reload() {
     gate.open();
     within(Duration::from_secs(5), "the slow answer", slow).await.expect("answered").is(200, "late");
 }
+
+/// Images and ConfigMaps give every file one time, and `cp -p` keeps it.
+#[tokio::test]
+async fn a_change_that_keeps_size_and_time_is_seen() {
+    let standin = Standin::with().spec(&pets("one")).start().await;
+    let path = standin.folder.path("spec.yaml");
+    let time = std::fs::metadata(&path).and_then(|meta| meta.modified()).expect("a time");
+    let keep_time = |name: &str| {
+        let file = std::fs::File::options().write(true).open(standin.folder.path(name)).expect("a file");
+        file.set_modified(time).expect("to set its time");
+    };
+    standin.folder.write("spec.yaml", &pets("two"));
+    keep_time("spec.yaml");
+    says(&standin, "/pets", "two").await;
+    standin.folder.write("aside", &pets("six"));
+    keep_time("aside");
+    std::fs::rename(standin.folder.path("aside"), &path).expect("a rename");
+    says(&standin, "/pets", "six").await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_made_anew_is_watched_anew() {
+    let config = "specs: [{source: specs/a.yaml}]\nreload: {poll: 60m}\n";
+    let standin = Standin::with().file("specs/a.yaml", &pets("one")).config(config).start().await;
+    for (first, second) in [("two", "three"), ("four", "five")] {
+        std::fs::remove_dir_all(standin.folder.path("specs")).expect("removed");
+        if first == "four" {
+            standin.document_is("a.yaml", "kept").await;
+        }
+        standin.folder.write("specs/a.yaml", &pets(first));
+        says(&standin, "/pets", first).await;
+        standin.folder.write("specs/a.yaml", &pets(second));
+        says(&standin, "/pets", second).await;
+    }
+}
+
+#[tokio::test]
+async fn watching_can_be_turned_on() {
+    let standin = unwatched(&pets("one")).await;
+    standin.folder.write("standin.yaml", "specs: [{source: spec.yaml}]\nreload: {poll: 60m}\n");
+    assert_eq!(standin.reload().await.status, 200);
+    standin.folder.write("spec.yaml", &pets("two"));
+    says(&standin, "/pets", "two").await;
+}
+
+#[tokio::test]
+async fn a_reload_that_changes_nothing_asks_for_no_restart() {
+    let standin = Standin::with().spec(&pets("one")).start().await;
+    assert_eq!(standin.reload().await.status, 200);
+    assert!(!standin.stderr().contains("restart"), "{}", standin.stderr());
+}
+
+#[tokio::test]
+async fn series_of_operations_that_are_gone_do_not_add_up() {
+    let named = |version: usize| {
+        let id = format!("operationId: v{version}, responses:");
+        document(&operation("get", "/pets", "pets").replace("responses:", &id))
+    };
+    let standin = unwatched(&named(0)).await;
+    for version in 0..10 {
+        standin.folder.write("spec.yaml", &named(version));
+        assert_eq!(standin.reload().await.status, 200);
+        standin.get("/pets").await.is(200, r#"{"says":"pets"}"#);
+        let labels = [("operation", &*format!("v{version}")), ("code", "200")];
+        standin.counts(1.0, "standin_requests_total", &labels).await;
+    }
+    let metrics = standin.metrics().await;
+    let operations = metrics.label_values("operation");
+    assert_eq!(operations, ["v8", "v9"].into(), "of this version and of the one before");
+}

@@ -130,3 +130,18 @@ async fn before_the_drain_it_serves_unready() {
     assert_eq!(standin.wait_exit(DRAIN / 2).await, 0);
     assert!(begun.elapsed() >= Duration::from_millis(1900), "{:?}", begun.elapsed());
 }
+
+/// A connection that was taken, and whose request arrives just after the signal.
+#[tokio::test]
+async fn a_request_on_its_way_is_answered() {
+    let paths = operation("get", "/mocked", "mock");
+    let mut standin = Standin::with().paths(&paths).start().await;
+    let mut wire = standin.wire().await;
+    wire.send(&get("/mocked")).await.is(200, r#"{"says":"mock"}"#);
+    standin.signal("TERM");
+    standin.logs(0, &["stopping"]).await;
+    let last = wire.send(&get("/mocked")).await;
+    last.is(200, r#"{"says":"mock"}"#);
+    assert_eq!(last.header("connection"), Some("close"));
+    assert_eq!(standin.wait_exit(Duration::from_secs(5)).await, 0);
+}

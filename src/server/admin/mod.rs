@@ -215,10 +215,9 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
 
 /// Localhost, an IP literal, or one of the config's names: nothing that a stranger's DNS can point here.
 fn is_own(host: &str, names: &[String]) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or(""),
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
-    };
+    let port = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let name = port.map_or(host, |(name, _)| name);
+    let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     let name = name.strip_suffix('.').unwrap_or(name);
     name.eq_ignore_ascii_case("localhost")
         || name.parse::<IpAddr>().is_ok()
@@ -257,6 +256,9 @@ mod tests {
         check("standin.internal:9900", true);
         check("evil.example:9900", false);
         check("127.0.0.1.evil.example", false);
+        check("[::1]", true);
+        check("[::1].evil.example", false);
+        check("localhost:evil.example", false);
         check("", false);
     }
 }

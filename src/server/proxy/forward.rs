@@ -42,9 +42,14 @@ pub fn peer(address: &Address, config: &config::Upstream, request: &RequestHeade
 }
 
 fn is_stream(request: &RequestHeader) -> bool {
-    request.headers.contains_key(http::header::UPGRADE)
+    (request.headers.contains_key(http::header::UPGRADE) && !asks_for_h2c(request))
         || has(request, http::header::ACCEPT, "text/event-stream")
         || has(request, http::header::CONTENT_TYPE, "application/grpc")
+}
+
+/// Java's client offers it with every request; pingora takes the offer off.
+fn asks_for_h2c(request: &RequestHeader) -> bool {
+    has(request, http::header::UPGRADE, "h2c")
 }
 
 /// Whether a field says a word, in whatever case.

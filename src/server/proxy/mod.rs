@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
-use http::{Method, StatusCode};
+use http::header::TRANSFER_ENCODING;
+use http::uri::Authority;
+use http::{Method, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorType, HttpPeer, ProxyHttp, Session};
 use pingora::proxy::FailToProxy;
@@ -49,8 +51,10 @@ pub struct Ctx {
     upstream: Option<Arc<Upstream>>,
     /// When the upstream was asked; none once it has answered.
     asked: Option<Instant>,
-    /// Addresses that were tried.
-    tries: usize,
+    /// Where its turn among the upstream's addresses began.
+    turn: Option<usize>,
+    /// Addresses from there on that took no connection.
+    unreachable: usize,
     _flight: Flight,
 }
 
@@ -73,7 +77,8 @@ impl ProxyHttp for Proxy {
             operation: None,
             upstream: None,
             asked: None,
-            tries: 0,
+            turn: None,
+            unreachable: 0,
             _flight: self.in_flight.begin(),
         }
     }
@@ -84,7 +89,10 @@ impl ProxyHttp for Proxy {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         let live = ctx.live.clone();
         let limits = &live.config.limits;
-        session.set_keepalive(self.keepalive(limits));
+        let keepalive = self.keepalive(session, limits);
+        session.set_keepalive(keepalive);
+        // Without it, pingora takes a next request that comes early for a fault of this one.
+        session.set_pipelining_enabled(true);
         session.set_write_timeout(Some(limits.write_timeout));
         match decide(session, &live) {
             Decision::Mock(hit) => {
@@ -108,11 +116,11 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
         let upstream = ctx.upstream.as_ref().ok_or_else(|| Error::new(ErrorType::InternalError))?;
-        let Some(address) = upstream.address() else {
+        let turn = *ctx.turn.get_or_insert_with(|| upstream.turn());
+        let Some(address) = upstream.address(turn.wrapping_add(ctx.unreachable)) else {
             return Error::e_explain(ErrorType::ConnectNoRoute, "none of the upstream's names resolves")
                 .map_err(Error::into_up);
         };
-        ctx.tries += 1;
         ctx.asked = Some(Instant::now());
         Ok(forward::peer(&address, &upstream.config, session.req_header()))
     }
@@ -139,7 +147,31 @@ impl ProxyHttp for Proxy {
         if self.draining.load(Ordering::Relaxed) {
             session.set_keepalive(None);
         }
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            if !session.is_upgrade_req() {
+                return Error::e_explain(ErrorType::InvalidHTTPHeader, "it switched protocols unasked")
+                    .map_err(Error::into_up);
+            }
+            // What is no longer HTTP may be silent for as long as it likes.
+            session.set_read_timeout(None);
+        }
         forward::response(response);
+        Ok(())
+    }
+
+    /// pingora has framed the answer for HTTP/1.1 by now.
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _ctx: &mut Ctx,
+    ) -> Result<()> {
+        // RFC 9112, 6.1: an older client can't read chunks; the connection's end is the body's.
+        if session.req_header().version < Version::HTTP_11
+            && response.remove_header(&TRANSFER_ENCODING).is_some()
+        {
+            session.set_keepalive(None);
+        }
         Ok(())
     }
 
@@ -151,7 +183,12 @@ impl ProxyHttp for Proxy {
         ctx: &mut Ctx,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        let others = ctx.upstream.as_ref().is_some_and(|upstream| ctx.tries < upstream.addresses());
+        if *error.etype() == ErrorType::InternalError {
+            // Without a socket (no more descriptors, say) there is no connection either.
+            error.etype = ErrorType::ConnectError;
+        }
+        ctx.unreachable += 1;
+        let others = ctx.upstream.as_ref().is_some_and(|upstream| ctx.unreachable < upstream.addresses());
         error.set_retry(others);
         error
     }
@@ -185,8 +222,18 @@ impl ProxyHttp for Proxy {
         if *error.esource() == ErrorSource::Upstream {
             self.metrics.upstream_failed(upstream, kind.reason);
         }
-        tracing::warn!(upstream, reason = kind.reason, %error, request = session.request_summary(), "upstream failed");
-        if session.response_written().is_none() {
+        let request = session.req_header();
+        // Neither the query nor what the upstream sent, which may hold secrets.
+        tracing::warn!(
+            upstream,
+            reason = kind.reason,
+            error = error.etype().as_str(),
+            cause = root(error).map(tracing::field::display),
+            method = %request.method,
+            path = request.uri.path(),
+            "upstream failed"
+        );
+        if !is_answered(session) {
             session.set_keepalive(None);
             let problem = Problem::new(kind.problem, format!("upstream `{upstream}`: {}", kind.detail));
             if let Err(error) = exchange::write_problem(session, &problem).await {
@@ -219,6 +266,19 @@ impl ProxyHttp for Proxy {
     }
 }
 
+/// Whether the head of the answer is written. Hints before it (103) are no answer.
+fn is_answered(session: &Session) -> bool {
+    session.response_written().is_some_and(|response| {
+        !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS
+    })
+}
+
+/// What the system said, below what pingora made of it; pingora's own words quote what it read.
+fn root(error: &Error) -> Option<&std::io::Error> {
+    let outermost: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(outermost), |error| error.source()).find_map(|error| error.downcast_ref())
+}
+
 fn problem_status(kind: &problem::Kind) -> u16 {
     Problem::new(*kind, "").status().as_u16()
 }
@@ -226,7 +286,7 @@ fn problem_status(kind: &problem::Kind) -> u16 {
 /// Reads the head, and nothing else.
 fn decide<'m>(session: &Session, live: &'m InForce) -> Decision<'m> {
     let request = session.req_header();
-    if let Some(problem) = over_limits(request, &live.config.limits) {
+    if let Some(problem) = over_limits(request, &live.config.limits).or_else(|| malformed(request)) {
         return Decision::Refuse(problem);
     }
     let head = head(session);
@@ -260,7 +320,7 @@ fn head(session: &Session) -> Head<'_> {
         query: request.uri.query(),
         headers: &request.headers,
         scheme: if secure { "https" } else { "http" },
-        authority: request.uri.authority().map(http::uri::Authority::as_str).or(host).unwrap_or(""),
+        authority: request.uri.authority().map(Authority::as_str).or(host).unwrap_or(""),
     }
 }
 
@@ -282,12 +342,34 @@ fn over_limits(request: &RequestHeader, limits: &Limits) -> Option<Problem> {
     None
 }
 
+/// What pingora lets through, but servers read differently (RFC 9112, 3.2).
+fn malformed(request: &RequestHeader) -> Option<Problem> {
+    let problem = |detail: &str| Some(Problem::new(problem::BAD_REQUEST, detail));
+    let target = request.raw_path();
+    let begins = |with: &str| {
+        target.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with.as_bytes()))
+    };
+    let all = target == b"*" && request.method == Method::OPTIONS;
+    if !["/", "http://", "https://"].into_iter().any(begins) && !all {
+        return problem("the request target begins neither with `/` nor with `http://`");
+    }
+    match request.headers.get(http::header::HOST) {
+        None if request.version == Version::HTTP_11 => problem("the request has no `host`"),
+        Some(host) if !host.is_empty() && Authority::try_from(host.as_bytes()).is_err() => {
+            problem("the request's `host` is no host")
+        }
+        _ => None,
+    }
+}
+
 impl Proxy {
     /// Seconds; none: the connection is closed after the answer.
-    fn keepalive(&self, limits: &Limits) -> Option<u64> {
-        match self.draining.load(Ordering::Relaxed) {
-            true => None,
-            false => Some(limits.keepalive.as_secs().max(1)),
+    fn keepalive(&self, session: &Session, limits: &Limits) -> Option<u64> {
+        // pingora has looked at the version, at `connection` and at the framing.
+        let may_stay = session.get_keepalive().is_some();
+        match may_stay && !self.draining.load(Ordering::Relaxed) {
+            true => Some(limits.keepalive.as_secs().max(1)),
+            false => None,
         }
     }
 
@@ -330,7 +412,8 @@ impl Proxy {
 
     /// The client broke off, or what it sent can't be read.
     async fn client_failed(&self, session: &mut Session, error: &Error) -> FailToProxy {
-        tracing::debug!(%error, request = session.request_summary(), "client failed");
+        let request = session.req_header();
+        tracing::debug!(error = error.etype().as_str(), method = %request.method, path = request.uri.path(), "client failed");
         let gone = matches!(
             error.etype(),
             ErrorType::WriteError
@@ -338,7 +421,7 @@ impl Proxy {
                 | ErrorType::ConnectionClosed
                 | ErrorType::WriteTimedout
         );
-        if gone || session.response_written().is_some() {
+        if gone || is_answered(session) {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         }
         let kind = match error.etype() {
