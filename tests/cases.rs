@@ -213,7 +213,7 @@ fn compile(file: &File) -> Result<Mocks, Vec<String>> {
         config => config::parse("standin.yaml", config, &|_| None, Path::new(FOLDER)).map_err(text)?,
     };
     let mut diagnostics = Vec::new();
-    let mut trees = Trees::new();
+    let mut trees = Trees::default();
     let document = [("document.yaml", &file.document)];
     let others = file.files.iter().map(|(name, text)| (name.as_str(), text));
     for (name, text) in document.into_iter().chain(others) {

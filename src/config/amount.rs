@@ -41,6 +41,15 @@ pub(super) fn some_time(text: &str) -> Result<Duration, Problem> {
     }
 }
 
+/// Levels of nesting, as many as the stack of a thread bears.
+pub(super) fn depth(text: &str) -> Result<usize, Problem> {
+    const DEEPEST: usize = 1000;
+    match count(text)? {
+        depth if depth > DEEPEST => Err(Problem::value(format!("more than {DEEPEST} levels are not read"))),
+        depth => Ok(depth),
+    }
+}
+
 /// `64KiB`, `10KB`, `512`: bytes.
 pub(super) fn size(text: &str) -> Result<usize, Problem> {
     let (number, unit) = split(text);

@@ -66,6 +66,7 @@ fn config(keys: &mut Section<'_>, folder: &Path) -> Config {
         callbacks: keys.key("callbacks", |item| item.section(callbacks)).unwrap_or_default(),
         reload: keys.key("reload", |item| item.section(reload)).unwrap_or_default(),
         limits: keys.key("limits", |item| item.section(limits)).unwrap_or_default(),
+        reading: keys.key("reading", |item| item.section(reading)).unwrap_or_default(),
         threads: keys.scalar("threads", amount::threads),
         shutdown: keys.key("shutdown", |item| item.section(shutdown)).unwrap_or_default(),
         log: keys.key("log", |item| item.section(log)).unwrap_or_default(),
@@ -225,6 +226,16 @@ fn limits(keys: &mut Section<'_>) -> Limits {
     keys.not_yet("header_timeout");
     keys.not_yet("body_rate");
     limits
+}
+
+fn reading(keys: &mut Section<'_>) -> tree::Limits {
+    let default = tree::Limits::default();
+    tree::Limits {
+        size: keys.scalar("size", amount::some_size).unwrap_or(default.size),
+        depth: keys.scalar("depth", amount::depth).unwrap_or(default.depth),
+        nodes: keys.scalar("nodes", amount::count).unwrap_or(default.nodes),
+        aliases: keys.scalar("aliases", amount::count).unwrap_or(default.aliases),
+    }
 }
 
 fn shutdown(keys: &mut Section<'_>) -> Shutdown {
@@ -395,6 +406,7 @@ callbacks:
   base_url: http://127.0.0.1:3000/base
 reload: {watch: false, poll: 1m}
 limits: {connections: 1, header: 2KiB, headers: 3, uri: 4KB, write_timeout: 5s, keepalive: 0s, mocked_body: 6}
+reading: {size: 1MiB, depth: 7, nodes: 8, aliases: 9}
 threads: 2
 shutdown: {pre_drain: 5s, drain: 0s}
 state: memory
@@ -466,6 +478,7 @@ log: {format: json, level: "warn,standin=debug"}
                 base_url: Some("http://127.0.0.1:3000/base".parse().expect("a URL")),
             },
             reload: Reload { watch: false, poll: seconds(60) },
+            reading: tree::Limits { size: 1 << 20, depth: 7, nodes: 8, aliases: 9 },
             limits: Limits {
                 connections: 1,
                 header: 2048,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::diagnostic::{Code, Diagnostic};
+use crate::tree;
 
 mod file;
 
@@ -70,7 +71,6 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("admin", old.admin != new.admin),
         ("threads", old.threads != new.threads),
         ("log", old.log != new.log),
-        ("reload", old.reload != new.reload),
     ];
     changed.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
 }
@@ -91,6 +91,8 @@ pub struct Config {
     pub callbacks: Callbacks,
     pub reload: Reload,
     pub limits: Limits,
+    /// What a document may cost to read.
+    pub reading: tree::Limits,
     /// Worker threads; none: the cores that the process may use.
     pub threads: Option<usize>,
     pub shutdown: Shutdown,
@@ -275,6 +277,7 @@ impl Default for Config {
             reveal: true,
             callbacks: Callbacks::default(),
             reload: Reload::default(),
+            reading: tree::Limits::default(),
             limits: Limits::default(),
             threads: None,
             shutdown: Shutdown::default(),
@@ -353,7 +356,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_restart_is_needed_for_listeners_threads_the_log_and_the_watch() {
+    fn a_restart_is_needed_for_listeners_threads_and_the_log() {
         let old = Config::default();
         assert!(needs_restart(&old, &old).is_empty());
 
@@ -365,6 +368,6 @@ mod tests {
         new.threads = Some(2);
         new.log.format = LogFormat::Json;
         new.reload.watch = false;
-        assert_eq!(needs_restart(&old, &new), ["listen", "admin", "threads", "log", "reload"]);
+        assert_eq!(needs_restart(&old, &new), ["listen", "admin", "threads", "log"]);
     }
 }

@@ -3,7 +3,7 @@
 //! A document that can't be read keeps its last good version, if it has one. What is wrong inside a
 //! document that can be read is a diagnostic of it, and nothing is kept back for that.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,6 @@ use crate::tree::{Limits, Tree};
 
 const UNREADABLE: Code = Code("SI0010");
 const NO_DOCUMENT: Code = Code("SI0011");
-const OUTSIDE: Code = Code("SI0012");
 
 /// All documents of a config, as they were last read.
 #[derive(Debug, Default)]
@@ -72,13 +71,13 @@ pub fn load(config: &Config, previous: &Loaded) -> Loaded {
         let path = Path::new(&spec.source);
         loaded.watched.insert(path.to_owned(), stamp(path));
         if !path.is_dir() {
-            let document = document(path, entry, true, previous, &mut loaded.watched);
+            let document = document(path, config, entry, true, previous, &mut loaded.watched);
             loaded.documents.extend(document);
             continue;
         }
         let before = loaded.documents.len();
         for file in files(path, &mut loaded.diagnostics) {
-            let document = document(&file, entry, false, previous, &mut loaded.watched);
+            let document = document(&file, config, entry, false, previous, &mut loaded.watched);
             loaded.documents.extend(document);
         }
         if loaded.documents.len() == before {
@@ -128,7 +127,7 @@ pub fn compile(config: &Config, loaded: &Loaded) -> Compiled {
     for diagnostic in diagnostics {
         let file = diagnostic.place.as_ref().map(|place| place.file.clone());
         let owner = loaded.documents.iter().position(|loading| {
-            file.as_ref().is_some_and(|file| *loading.source == **file || loading.trees.contains_key(file))
+            file.as_ref().is_some_and(|file| *loading.source == **file || loading.trees.contains(file))
         });
         match owner {
             Some(number) if loaded.documents[number].state == State::Current => {
@@ -174,6 +173,7 @@ fn files(folder: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
 /// Reads a document; none for a file of a folder that is no OpenAPI document.
 fn document(
     path: &Path,
+    config: &Config,
     entry: usize,
     named: bool,
     previous: &Loaded,
@@ -186,12 +186,17 @@ fn document(
     let mut reader = Reader {
         root: path.parent().and_then(|folder| folder.canonicalize().ok()),
         before: before.map(|loading| &loading.trees),
-        trees: Trees::new(),
-        failed: HashSet::new(),
+        trees: Trees::default(),
+        limits: &config.reading,
         diagnostics: Vec::new(),
         broken: false,
     };
-    reader.read(source.clone(), path);
+    if let Err(reason) = reader.read(source.clone(), path)
+        && reader.diagnostics.is_empty()
+    {
+        let message = format!("`{}` can't be read: {reason}", path.display());
+        reader.diagnostics.push(Diagnostic::new(Severity::Error, UNREADABLE, message));
+    }
     if let Some(tree) = reader.trees.get(&source)
         && !spec::is_document(tree)
         && !named
@@ -204,14 +209,14 @@ fn document(
     if readable && (!broken || before.is_none()) {
         return Some(Loading { source, entry, named, state: State::Current, trees, diagnostics });
     }
-    if !readable && trees.contains_key(&source) {
+    if !readable && trees.contains(&source) {
         diagnostics.extend(spec::read(&trees, &source).diagnostics);
     }
     Some(match before {
         Some(before) => {
             Loading { source, entry, named, state: State::Kept, trees: before.trees.clone(), diagnostics }
         }
-        None => Loading { source, entry, named, state: State::Broken, trees: Trees::new(), diagnostics },
+        None => Loading { source, entry, named, state: State::Broken, trees: Trees::default(), diagnostics },
     })
 }
 
@@ -236,7 +241,7 @@ struct Reader<'p> {
     root: Option<PathBuf>,
     before: Option<&'p Trees>,
     trees: Trees,
-    failed: HashSet<String>,
+    limits: &'p Limits,
     diagnostics: Vec<Diagnostic>,
     /// A file could not be read or parsed.
     broken: bool,
@@ -249,7 +254,7 @@ impl Reader<'_> {
             let missing: Vec<String> = reading
                 .referred
                 .into_iter()
-                .filter(|name| !self.trees.contains_key(name.as_str()) && !self.failed.contains(name))
+                .filter(|name| !self.trees.contains(name) && self.trees.why_absent(name).is_none())
                 .collect();
             if missing.is_empty() {
                 return;
@@ -262,49 +267,40 @@ impl Reader<'_> {
                     // A file that is not there is reported where it is referred to.
                     _ => true,
                 };
-                if inside {
-                    self.read(name.as_str().into(), &path);
-                } else {
-                    let message = format!("`{name}` is outside the document's folder, and is not read");
-                    self.diagnostics.push(Diagnostic::new(Severity::Error, OUTSIDE, message));
-                }
-                if !self.trees.contains_key(name.as_str()) {
-                    self.failed.insert(name);
+                let name: Arc<str> = name.into();
+                if !inside {
+                    self.trees.absent(name, "it is outside the document's folder");
+                } else if let Err(reason) = self.read(name.clone(), &path) {
+                    self.trees.absent(name, reason);
                 }
             }
         }
     }
 
     /// Reads one file into the trees, or says why not.
-    fn read(&mut self, name: Arc<str>, path: &Path) {
-        let limits = Limits::default();
-        let text = match text_of(path, limits.size) {
-            Ok(text) => text,
-            Err(message) => {
-                let message = format!("`{}` can't be read: {message}", path.display());
-                self.diagnostics.push(Diagnostic::new(Severity::Error, UNREADABLE, message));
-                self.broken = true;
-                return;
-            }
-        };
+    fn read(&mut self, name: Arc<str>, path: &Path) -> Result<(), String> {
+        let text = text_of(path, self.limits.size).inspect_err(|_| self.broken = true)?;
         if let Some(known) = self
             .before
             .and_then(|trees| trees.get(&name))
             .filter(|tree| tree.text() == text.trim_start_matches('\u{feff}'))
         {
             self.trees.insert(name, known.clone());
-            return;
+            return Ok(());
         }
-        match Tree::parse(&name, text, &limits) {
+        match Tree::parse(&name, text, self.limits) {
             Ok((tree, warnings)) => {
                 self.diagnostics.extend(warnings);
                 self.trees.insert(name, tree);
             }
             Err(problem) => {
+                let place = problem.place.as_ref().map_or(0, |place| place.line);
                 self.diagnostics.push(*problem);
                 self.broken = true;
+                return Err(format!("it has an error in line {place}"));
             }
         }
+        Ok(())
     }
 }
 

@@ -19,7 +19,46 @@ pub mod document;
 pub use document::Document;
 
 /// The texts there are, by name. A name is an absolute path with `/`, without `.` and `..`.
-pub type Trees = HashMap<Arc<str>, Arc<Tree>>;
+#[derive(Debug, Clone, Default)]
+pub struct Trees {
+    there: HashMap<Arc<str>, Arc<Tree>>,
+    /// Why a file that was asked for is not there.
+    absent: HashMap<Arc<str>, String>,
+}
+
+impl Trees {
+    pub fn get(&self, name: &str) -> Option<&Arc<Tree>> {
+        self.there.get(name)
+    }
+
+    pub fn contains(&self, name: &str) -> bool {
+        self.there.contains_key(name)
+    }
+
+    pub fn insert(&mut self, name: Arc<str>, tree: Arc<Tree>) {
+        self.there.insert(name, tree);
+    }
+
+    /// Notes that a file can't be had, and why: `there is no such file`.
+    pub fn absent(&mut self, name: Arc<str>, reason: impl Into<String>) {
+        self.absent.insert(name, reason.into());
+    }
+
+    /// Why a file can't be had; none if it was never asked for.
+    pub fn why_absent(&self, name: &str) -> Option<&str> {
+        self.absent.get(name).map(String::as_str)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.there.is_empty()
+    }
+}
+
+impl<const N: usize> From<[(Arc<str>, Arc<Tree>); N]> for Trees {
+    fn from(there: [(Arc<str>, Arc<Tree>); N]) -> Self {
+        Trees { there: there.into(), absent: HashMap::new() }
+    }
+}
 
 /// A document that was read, and what came up.
 pub struct Reading<'t> {

@@ -102,19 +102,14 @@ impl<'t> Resolver<'t> {
             reference.tree().root()
         } else {
             let name = join(reference.tree().name(), &decode(file));
-            let tree = self.trees.get(name.as_str());
+            let (tree, absent) = (self.trees.get(&name), self.trees.why_absent(&name));
             self.referred.insert(name);
-            // What could not be read is reported by whoever tried, at the reference's place.
-            tree.or_else(|| {
-                let message = format!("the file `{file}` of this reference can't be read");
-                self.report(
-                    reference
-                        .problem(Severity::Error, UNRESOLVED, message)
-                        .hint("references reach files in the document's folder and below it"),
-                );
-                None
-            })?
-            .root()
+            if tree.is_none() {
+                let reason = absent.unwrap_or("it was not read");
+                let message = format!("`{file}` can't be referred to: {reason}");
+                self.report(reference.problem(Severity::Error, UNRESOLVED, message));
+            }
+            tree?.root()
         };
         let pointer = decode(fragment);
         let found = match pointer.as_ref() {
