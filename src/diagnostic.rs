@@ -137,9 +137,28 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// The candidate that `word` is a slip of: a letter or two changed, swapped, left out or added. For
+/// words that are no error by themselves, where a mere likeness would be a false alarm.
+pub fn slip<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let bearable = |candidate: &str| (candidate.len().min(word.len()) / 4).clamp(1, 2);
+    let near = |candidate: &str| {
+        candidate.len().abs_diff(word.len()) <= 2
+            && strsim::osa_distance(word, candidate) <= bearable(candidate)
+    };
+    candidates.into_iter().find(|candidate| near(candidate))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slip_is_told_from_another_word() {
+        assert_eq!(slip("exmaples", ["example", "examples"]), Some("examples"));
+        assert_eq!(slip("gte", ["put", "get"]), Some("get"));
+        assert_eq!(slip("schemes", ["servers", "schema"]), None);
+        assert_eq!(slip("a", ["paths"]), None);
+    }
 
     #[test]
     fn the_nearest_word_is_suggested() {

@@ -70,7 +70,7 @@ fn text(config: &Config, loaded: &Loaded, mocks: &Mocks, diagnostics: &[Diagnost
     for loading in &loaded.documents {
         let number = mocks.documents.iter().position(|summary| summary.source == loading.source);
         let Some(number) = number.filter(|_| loading.state != State::Broken) else {
-            let _ = writeln!(out, "{}: not served", loading.source);
+            let _ = writeln!(out, "{}: not served", report::shown(&loading.source));
             continue;
         };
         let summary = &mocks.documents[number];
@@ -95,7 +95,7 @@ fn text(config: &Config, loaded: &Loaded, mocks: &Mocks, diagnostics: &[Diagnost
         let _ = writeln!(
             out,
             "{}: {}, OpenAPI {}: {} ({}), {}",
-            summary.source,
+            report::shown(&summary.source),
             title,
             summary.openapi,
             count(own().count(), "operation"),

@@ -98,10 +98,10 @@ pub struct Routes {
 #[derive(Debug, Default, Args)]
 pub struct Demo {
     /// Where to listen
-    #[arg(long, hide = true, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
     /// Where the admin port listens
-    #[arg(long, hide = true, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR")]
     pub admin: Option<String>,
 }
 

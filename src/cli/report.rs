@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::env;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use standin::diagnostic::{Diagnostic, Place, Severity};
@@ -64,7 +65,7 @@ fn draw(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
 
 /// The renderer counts the column in what it draws, which is off where a line is cut on its left.
 fn with_column(drawn: &str, place: &Place) -> String {
-    let origin = |column| format!("{}:{}:{column}\n", printable(&place.file), place.line);
+    let origin = |column| format!("{}:{}:{column}\n", shown(&place.file), place.line);
     drawn.replacen(&origin(place.caret()), &origin(place.column), 1)
 }
 
@@ -74,9 +75,17 @@ fn snippet(place: &Place) -> Snippet<'_, Annotation<'_>> {
     let begin = offset(&text, before);
     let end = offset(&text, before + place.width.max(1) as usize);
     Snippet::source(text)
-        .path(printable(&place.file))
+        .path(shown(&place.file))
         .line_start(place.line as usize)
         .annotation(AnnotationKind::Primary.span(begin..end))
+}
+
+/// A file as a person calls it: relative to the folder that they are in, if it is below that.
+pub fn shown(file: &str) -> String {
+    let folder = env::current_dir().ok();
+    let below = folder.and_then(|folder| Path::new(file).strip_prefix(folder).ok().map(Path::to_path_buf));
+    printable(&below.map_or_else(|| file.to_owned(), |below| below.to_string_lossy().into_owned()))
+        .into_owned()
 }
 
 /// The byte at which a character begins; the end where there are not so many.

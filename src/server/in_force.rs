@@ -14,7 +14,7 @@ use crate::mock::Mocks;
 /// Everything that a request is decided with. A reload makes another one.
 #[derive(Debug)]
 pub struct InForce {
-    /// Counts reloads that changed something, from 1.
+    /// Counts the start and each reload, from 1.
     pub version: u64,
     pub config: Arc<Config>,
     pub mocks: Mocks,

@@ -132,7 +132,7 @@ impl Metrics {
                 &registry,
                 Gauge::new(
                     "standin_callback_oldest_seconds",
-                    "How long the oldest callback that is not done is overdue.",
+                    "How long ago the oldest chain of callbacks began that is not done.",
                 ),
             ),
             operations: gauges("standin_operations", "Operations in force, by mode.", &["mode"]),

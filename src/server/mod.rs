@@ -51,8 +51,8 @@ pub mod live;
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Documents that the config names can't be served at all.
-    #[error("{} of the documents can't be read", .0.len())]
-    Documents(Vec<Diagnostic>),
+    #[error("documents that can't be read: {broken}")]
+    Documents { broken: usize, diagnostics: Vec<Diagnostic> },
     #[error("can't listen on {address}: {reason}")]
     Listen { address: String, reason: String },
 }
@@ -88,7 +88,8 @@ impl Standin {
         let first = reload::First::read(plan.config).await;
         let fatal = fatal(&first, plan.strict);
         if !fatal.is_empty() {
-            return Err(Failure::Documents(fatal));
+            let diagnostics = fatal.iter().flat_map(|served| served.diagnostics.clone()).collect();
+            return Err(Failure::Documents { broken: fatal.len(), diagnostics });
         }
         for diagnostic in &first.others {
             tracing::warn!(code = diagnostic.code.0, problem = %diagnostic, "the documents");
@@ -194,15 +195,14 @@ impl Standin {
     }
 }
 
-/// The problems of documents without which Standin does not start.
-fn fatal(first: &reload::First, strict: bool) -> Vec<Diagnostic> {
-    let documents: Vec<_> = match strict {
+/// The broken documents without which Standin does not start.
+fn fatal(first: &reload::First, strict: bool) -> Vec<&in_force::Served> {
+    match strict {
         true => {
             first.in_force.documents.iter().filter(|served| served.state == load::State::Broken).collect()
         }
         false => first.broken().collect(),
-    };
-    documents.into_iter().flat_map(|served| served.diagnostics.clone()).collect()
+    }
 }
 
 /// How long a stop may take at most, for the one who waits for it.

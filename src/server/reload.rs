@@ -248,7 +248,12 @@ impl Reloader {
             tracing::error!(problem = %problem, "the config can't be read, and stays as it was");
         }
         for mode in [Mode::Mock, Mode::Pass] {
-            let count = in_force.mocks.operations.iter().filter(|operation| operation.mode == mode).count();
+            let count = in_force
+                .mocks
+                .operations
+                .iter()
+                .filter(|operation| operation.routed && operation.mode == mode)
+                .count();
             self.metrics.operations(mode.as_str(), count);
         }
     }

@@ -12,7 +12,7 @@ use super::document::{
 };
 use super::resolve::Resolver;
 use crate::config;
-use crate::diagnostic::{Code, Severity, nearest};
+use crate::diagnostic::{Code, Severity, nearest, slip};
 use crate::tree::{Key, Kind, Tree, Value};
 
 const WRONG_TYPE: Code = Code("SI0101");
@@ -50,7 +50,7 @@ pub fn document<'t>(resolver: &mut Resolver<'t>, tree: &'t Arc<Tree>) -> Option<
         None if root.get("paths").is_some() => {}
         None => {
             let found = root.entries().map(|(key, _)| key);
-            if let Some(key) = found.into_iter().find(|key| nearest(key.text(), ["paths"]).is_some()) {
+            if let Some(key) = found.into_iter().find(|key| slip(key.text(), ["paths"]).is_some()) {
                 resolver.report(
                     key.problem(Severity::Warning, NEAR_MISS, format!("unknown keyword `{}`", key.text()))
                         .hint("did you mean `paths`?"),
@@ -160,7 +160,7 @@ fn unknown_method<'t>(resolver: &mut Resolver<'t>, key: Key<'t>) {
         NEAR_MISS,
         format!("`{text}` is no method and no keyword of a path item"),
     );
-    if let Some(near) = nearest(&text.to_ascii_lowercase(), METHODS.into_iter().chain(OTHERS)) {
+    if let Some(near) = slip(&text.to_ascii_lowercase(), METHODS.into_iter().chain(OTHERS)) {
         problem = problem.hint(format!("did you mean `{near}`?"));
     }
     resolver.report(problem);
@@ -216,9 +216,7 @@ fn near_misses<'t>(resolver: &mut Resolver<'t>, value: Value<'t>, known: &[&str]
         if text.starts_with("x-") || text == "$ref" || known.contains(&text) {
             continue;
         }
-        if let Some(near) =
-            nearest(text, known.iter().copied()).filter(|near| near.len().abs_diff(text.len()) <= 2)
-        {
+        if let Some(near) = slip(text, known.iter().copied()) {
             resolver.report(
                 key.problem(Severity::Warning, NEAR_MISS, format!("unknown keyword `{text}`"))
                     .hint(format!("did you mean `{near}`?")),

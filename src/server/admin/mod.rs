@@ -54,6 +54,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/callbacks", get(recent_callbacks))
         .route("/api/reload", post(reload))
         .fallback(nothing_here)
+        .method_not_allowed_fallback(other_method)
         .layer(middleware::from_fn_with_state(admin.clone(), guard));
     Router::new()
         .route("/metrics", get(metrics))
@@ -143,7 +144,7 @@ pub fn table(mocks: &Mocks) -> Value {
 #[derive(Deserialize)]
 struct CallbacksQuery {
     state: Option<String>,
-    limit: Option<usize>,
+    limit: Option<String>,
 }
 
 async fn recent_callbacks(State(admin): State<Arc<Admin>>, Query(query): Query<CallbacksQuery>) -> Response {
@@ -158,7 +159,12 @@ async fn recent_callbacks(State(admin): State<Arc<Admin>>, Query(query): Query<C
             return problem(StatusCode::BAD_REQUEST, &detail);
         }
     };
-    let records = admin.callbacks.recent(state, query.limit.unwrap_or(100)).await;
+    let limit = match query.limit.as_deref().map(str::parse) {
+        None => 100,
+        Some(Ok(limit)) => limit,
+        Some(Err(_)) => return problem(StatusCode::BAD_REQUEST, "`limit` is a whole number"),
+    };
+    let records = admin.callbacks.recent(state, limit).await;
     reply(&json!({ "callbacks": records }))
 }
 
@@ -178,6 +184,10 @@ async fn nothing_here() -> Response {
     let detail =
         "there are /metrics, /healthz, /readyz, /api/status, /api/operations, /api/callbacks and /api/reload";
     problem(StatusCode::NOT_FOUND, detail)
+}
+
+async fn other_method() -> Response {
+    problem(StatusCode::METHOD_NOT_ALLOWED, "the path has other methods; `allow` lists them")
 }
 
 async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
