@@ -10,6 +10,7 @@ use pingora::prelude::{Error, ErrorType, HttpPeer, Session};
 use pingora::protocols::ALPN;
 use pingora::{ErrorSource, Result};
 
+use super::duplex;
 use crate::config::{self, Scheme};
 use crate::mock::problem;
 use crate::server::upstream::Address;
@@ -37,6 +38,11 @@ pub fn peer(address: &Address, config: &config::Upstream, request: &RequestHeade
     // pingora's timeout is for each read. Streams are silent for as long as they like.
     if !is_stream(request) {
         options.read_timeout = Some(config.response_timeout);
+    }
+    // An upstream that stops reading is as slow as one that does not answer.
+    options.write_timeout = Some(config.response_timeout);
+    if address.scheme != Scheme::H2c && duplex::suits(request) {
+        duplex::arrange(&mut peer, config.connect_timeout);
     }
     Box::new(peer)
 }

@@ -31,6 +31,8 @@ mod exchange;
 
 mod forward;
 
+mod duplex;
+
 /// The proxy of the data port: one for all its connections.
 pub struct Proxy {
     pub live: Arc<Cell<InForce>>,
