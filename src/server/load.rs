@@ -206,12 +206,12 @@ fn document(
     reader.read_references(&source, watched);
     let readable = spec::read(&reader.trees, &source).document.is_some();
     let Reader { trees, mut diagnostics, broken, .. } = reader;
-    if readable && (!broken || before.is_none()) {
+    if readable && !broken {
         return Some(Loading { source, entry, named, state: State::Current, trees, diagnostics });
     }
-    if !readable && trees.contains(&source) {
-        diagnostics.extend(spec::read(&trees, &source).diagnostics);
-    }
+    diagnostics.extend(
+        trees.contains(&source).then(|| spec::read(&trees, &source).diagnostics).into_iter().flatten(),
+    );
     Some(match before {
         Some(before) => {
             Loading { source, entry, named, state: State::Kept, trees: before.trees.clone(), diagnostics }
@@ -243,7 +243,8 @@ struct Reader<'p> {
     trees: Trees,
     limits: &'p Limits,
     diagnostics: Vec<Diagnostic>,
-    /// A file could not be read or parsed.
+    /// A file that could be read before can't be read or parsed any more. One that never could be
+    /// costs what refers to it, and keeps nothing back.
     broken: bool,
 }
 
@@ -279,12 +280,9 @@ impl Reader<'_> {
 
     /// Reads one file into the trees, or says why not.
     fn read(&mut self, name: Arc<str>, path: &Path) -> Result<(), String> {
-        let text = text_of(path, self.limits.size).inspect_err(|_| self.broken = true)?;
-        if let Some(known) = self
-            .before
-            .and_then(|trees| trees.get(&name))
-            .filter(|tree| tree.text() == text.trim_start_matches('\u{feff}'))
-        {
+        let before = self.before.and_then(|trees| trees.get(&name));
+        let text = text_of(path, self.limits.size).inspect_err(|_| self.broken |= before.is_some())?;
+        if let Some(known) = before.filter(|tree| tree.text() == text.trim_start_matches('\u{feff}')) {
             self.trees.insert(name, known.clone());
             return Ok(());
         }
@@ -296,7 +294,7 @@ impl Reader<'_> {
             Err(problem) => {
                 let place = problem.place.as_ref().map_or(0, |place| place.line);
                 self.diagnostics.push(*problem);
-                self.broken = true;
+                self.broken |= before.is_some();
                 return Err(format!("it has an error in line {place}"));
             }
         }

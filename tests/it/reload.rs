@@ -388,3 +388,36 @@ async fn series_of_operations_that_are_gone_do_not_add_up() {
     let operations = metrics.label_values("operation");
     assert_eq!(operations, ["v8", "v9"].into(), "of this version and of the one before");
 }
+
+/// A reference to a file that never was there costs its operation, and no later change of the others.
+#[tokio::test]
+async fn a_file_that_never_was_there_keeps_nothing_back() {
+    let missing = "  /missing: {get: {responses: {'200': {$ref: 'none.yaml'}}}}\n";
+    let standin = unwatched(&format!("{}{missing}", pets("one"))).await;
+    standin.folder.write("spec.yaml", &format!("{}{missing}", pets("two")));
+    let outcome = standin.reload().await;
+    assert_eq!(outcome.status, 200, "{}", outcome.text());
+    standin.get("/pets").await.is(200, r#"{"says":"two"}"#);
+}
+
+/// A reference to a file that was there and is gone keeps the document, and is told with its place.
+#[tokio::test]
+async fn a_file_that_is_gone_keeps_the_document_and_says_where() {
+    let part = "  /part: {get: {responses: {'200': {$ref: 'part.yaml'}}}}\n";
+    let answer = "description: d\ncontent: {application/json: {example: part}}\n";
+    let standin = Standin::with()
+        .file("spec.yaml", &format!("{}{part}", pets("one")))
+        .file("part.yaml", answer)
+        .config("specs: [{source: spec.yaml}]\nreload: {watch: false, poll: 60m}\n")
+        .start()
+        .await;
+    std::fs::remove_file(standin.folder.path("part.yaml")).expect("the file is there");
+    let outcome = standin.reload().await;
+    assert_eq!(outcome.status, 422, "{}", outcome.text());
+    let told = outcome.json()["diagnostics"][0].clone();
+    assert!(told["file"].as_str().is_some_and(|file| file.ends_with("spec.yaml")), "{told}");
+    assert!(told["message"].as_str().is_some_and(|message| message.contains("part.yaml")), "{told}");
+    standin.get("/part").await.is(200, r#""part""#);
+    standin.folder.write("part.yaml", answer);
+    assert_eq!(standin.reload().await.status, 200);
+}
