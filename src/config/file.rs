@@ -24,7 +24,11 @@ pub(super) fn parse(
     if says_nothing(text) {
         return Ok(Config::default());
     }
-    let (tree, warnings) = Tree::parse(name, text.to_owned(), &LIMITS).map_err(|problem| vec![*problem])?;
+    let (tree, warnings) = Tree::parse(name, text.to_owned(), &LIMITS).map_err(|problem| {
+        // The hint of a document's reader names a key of this file, which is not for this file.
+        let over_a_limit = problem.code == tree::OVER_LIMIT;
+        vec![if over_a_limit { problem.hint("no config needs as much") } else { *problem }]
+    })?;
     // What a document's reader can leave out (a key that is there twice), nobody meant in a config.
     let errors = warnings.into_iter().map(|warning| Diagnostic { severity: Severity::Error, ..warning });
     let reader = Reader::new(environment, errors.map(|error| error.hint("take it out")).collect());
@@ -366,6 +370,13 @@ mod tests {
         let source = crate::config::source("specs", folder).expect("a folder");
         let specs = vec![Spec { source, base_path: None, upstream: None, mode: None }];
         assert_eq!(read, Config { upstreams, specs, ..Config::default() });
+    }
+
+    #[test]
+    fn a_limit_of_the_config_s_own_names_no_key() {
+        let text = format!("specs: {}", "[".repeat(1000));
+        let problems = parse("c", &text, &|_| None, Path::new("/")).expect_err("it is too deep");
+        assert_eq!(problems[0].hint.as_deref(), Some("no config needs as much"));
     }
 
     #[test]

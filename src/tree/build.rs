@@ -7,7 +7,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
-use super::{ALIAS, DUPLICATE, LIMIT, Limits, ODD_KEY};
+use super::{ALIAS, DUPLICATE, Limits, ODD_KEY, OVER_LIMIT};
 use crate::diagnostic::{Code, Severity};
 
 /// Up to so many entries a mapping is searched one by one, which is quicker than hashing.
@@ -618,7 +618,7 @@ impl<'s> Builder<'s> {
 
     fn over(&self, at: usize, message: String, limit: &str) -> Box<Finding> {
         let hint = Hint::Text(format!("raise `reading.{limit}` if the document is to be trusted"));
-        self.error(LIMIT, at, 1, message, hint)
+        self.error(OVER_LIMIT, at, 1, message, hint)
     }
 
     fn shown(&self, at: usize, width: usize) -> String {

@@ -25,7 +25,8 @@ mod build;
 mod lines;
 
 const UNREADABLE: Code = Code("SI0001");
-const LIMIT: Code = Code("SI0002");
+/// A text that costs more to read than it may.
+pub const OVER_LIMIT: Code = Code("SI0002");
 const DUPLICATE: Code = Code("SI0003");
 const ODD_KEY: Code = Code("SI0004");
 const SEVERAL: Code = Code("SI0005");
@@ -221,7 +222,7 @@ fn read<'s>(name: &str, text: &'s str, limits: &Limits) -> Result<Builder<'s>, B
         builder.check_size()?;
         match json::read(text, &mut builder) {
             Ok(()) => return Ok(builder),
-            Err(finding) if strict || finding.code == LIMIT => return Err(finding),
+            Err(finding) if strict || finding.code == OVER_LIMIT => return Err(finding),
             Err(_) => {}
         }
     }
