@@ -14,7 +14,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, Uri};
-use standin::config::{Config, DEFAULT_UPSTREAM, Scheme, Server, Spec, Upstream};
+use standin::config::{self, Admin, Config, DEFAULT_UPSTREAM, Scheme, Server, Spec, Upstream};
 use standin::server::{Plan, Standin};
 
 use super::BROKEN;
@@ -53,8 +53,17 @@ fn prepare(flags: Demo) -> std::io::Result<(Plan, SocketAddr, PathBuf)> {
         mode: None,
     });
     config.upstreams.insert(DEFAULT_UPSTREAM.to_owned(), Upstream::new(vec![server]));
-    config.listen = flags.listen.map_or(config.listen, |address| vec![address]);
-    config.admin.address = flags.admin.or(config.admin.address);
+    let set = |flag: Option<String>, name| {
+        let variable = || std::env::var(name).ok().filter(|value| !value.is_empty());
+        flag.or_else(variable)
+    };
+    if let Some(address) = set(flags.listen, "STANDIN_LISTEN") {
+        config.listen = vec![config::listen(&address).map_err(std::io::Error::other)?];
+    }
+    if let Some(address) = set(flags.admin, "STANDIN_ADMIN") {
+        config.admin.address = Admin::address(&address).map_err(std::io::Error::other)?;
+        config.admin.check().map_err(std::io::Error::other)?;
+    }
     "warn".clone_into(&mut config.log.level);
     log(&config);
     let reread = config.clone();
