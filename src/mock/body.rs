@@ -1,8 +1,10 @@
 //! An example's value as the body that is sent.
 
 use super::media::MediaType;
+use super::reply::Content;
 use super::template::{Builder, Form, Template};
 use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::spec::document::{Example, Shown};
 use crate::tree::{Kind, Value};
 
 const BAD_TEMPLATE: Code = Code("SI0201");
@@ -10,7 +12,19 @@ const ODD_VALUE: Code = Code("SI0202");
 
 /// The body of an example in a media type. JSON values are compact, in document order; a string
 /// under a JSON type stands as it is if it is JSON or has a template; other strings as they are.
-pub fn of(value: Value<'_>, media: &MediaType, diagnostics: &mut Vec<Diagnostic>) -> Template {
+pub fn of(example: &Example<'_>, media: &MediaType, diagnostics: &mut Vec<Diagnostic>) -> Content {
+    match example.shown {
+        Shown::Data(value) => data(value, media, diagnostics).into(),
+        Shown::Text(text) => {
+            let form = if media.is_json() { Form::Json } else { Form::Text };
+            parse(text, form, example.at, diagnostics).into()
+        }
+        // A file is sent as it is, binary ones too.
+        Shown::File(bytes) => Content::Bytes(bytes.clone()),
+    }
+}
+
+fn data(value: Value<'_>, media: &MediaType, diagnostics: &mut Vec<Diagnostic>) -> Template {
     match (media.is_json(), value.kind()) {
         (true, Kind::String(text)) if text.contains("{{") || is_json(text) => {
             parse(text, Form::Json, value, diagnostics)
@@ -33,15 +47,17 @@ pub fn of(value: Value<'_>, media: &MediaType, diagnostics: &mut Vec<Diagnostic>
 }
 
 /// A header's value: scalars by their text, arrays joined by commas (OpenAPI's `simple` style).
-pub fn header(value: Value<'_>, diagnostics: &mut Vec<Diagnostic>) -> Template {
-    let text = match value.kind() {
-        Kind::Sequence => {
+pub fn header(example: &Example<'_>, diagnostics: &mut Vec<Diagnostic>) -> Template {
+    let text = match example.shown {
+        Shown::Data(value) if value.is_sequence() => {
             let items: Vec<_> = value.items().filter_map(Value::text).collect();
             items.join(",").into()
         }
-        _ => value.text().unwrap_or_default(),
+        Shown::Data(value) => value.text().unwrap_or_default(),
+        Shown::Text(text) => text.into(),
+        Shown::File(bytes) => String::from_utf8_lossy(bytes.trim_ascii()),
     };
-    parse(&text, Form::Header, value, diagnostics)
+    parse(&text, Form::Header, example.at, diagnostics)
 }
 
 fn parse(text: &str, form: Form, value: Value<'_>, diagnostics: &mut Vec<Diagnostic>) -> Template {

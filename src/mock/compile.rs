@@ -1,5 +1,6 @@
 //! Documents and rules to mocks, gathering diagnostics.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::template::Template;
 use super::{Mocks, Operation, Summary, body, route};
 use crate::config::{Config, Mode, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::spec::document::{self, Document, Example, Location, Media, Response, StatusPattern};
+use crate::spec::document::{self, Document, Example, Location, Media, Response, Shown, StatusPattern};
 use crate::tree::{Key, Tree, Value};
 
 const BAD_MEDIA_TYPE: Code = Code("SI0203");
@@ -32,14 +33,14 @@ const NOT_FINAL: Code = Code("SI0212");
 /// they come to is read, kept, and complained about once.
 #[derive(Default)]
 struct Shared {
-    sent: HashMap<Shown, Content>,
-    wanted: HashMap<Shown, WantedBody>,
+    sent: HashMap<Made, Content>,
+    wanted: HashMap<Made, WantedBody>,
 }
 
 /// An example's tree and node, and whether it is shown as JSON.
-type Shown = (*const Tree, u32, bool);
+type Made = (*const Tree, u32, bool);
 
-fn shown(value: Value<'_>, as_json: bool) -> Shown {
+fn made(value: Value<'_>, as_json: bool) -> Made {
     (Arc::as_ptr(value.tree()), value.id(), as_json)
 }
 
@@ -346,7 +347,7 @@ impl<'t> Compiler<'_, 't> {
         for media in &response.content {
             let Some(example) = media.examples.iter().find(|example| example.name == name) else { continue };
             let Some(kind) = self.media_type(media) else { continue };
-            let content = self.content(example.value, &kind);
+            let content = self.content(example, &kind);
             found.push(self.reply(label, response, name, Some(kind), content));
         }
         found
@@ -390,16 +391,16 @@ impl<'t> Compiler<'_, 't> {
             let Some(example) = own.or_else(|| field.examples.first()) else { continue };
             let Ok(header) = HeaderName::try_from(field.name) else {
                 let message = format!("`{}` is no name for a header", field.name);
-                self.diagnostics.push(response.key.problem(Severity::Warning, BAD_HEADER, message));
+                self.diagnostics.push(field.key.problem(Severity::Warning, BAD_HEADER, message));
                 continue;
             };
             if NOT_TAKEN.contains(&header.as_str()) {
                 continue;
             }
-            let template = body::header(example.value, self.diagnostics);
+            let template = body::header(example, self.diagnostics);
             match template.as_literal().map(HeaderValue::try_from) {
                 Some(Ok(value)) => reply.field(header, value),
-                Some(Err(_)) => self.diagnostics.push(example.value.problem(
+                Some(Err(_)) => self.diagnostics.push(example.at.problem(
                     Severity::Warning,
                     BAD_HEADER,
                     format!("this can't be the value of the header `{header}`"),
@@ -411,18 +412,18 @@ impl<'t> Compiler<'_, 't> {
         reply
     }
 
-    fn content(&mut self, value: Value<'t>, media: &MediaType) -> Content {
-        let make = || body::of(value, media, self.diagnostics).into();
-        self.shared.sent.entry(shown(value, media.is_json())).or_insert_with(make).clone()
+    fn content(&mut self, example: &Example<'t>, media: &MediaType) -> Content {
+        let make = || body::of(example, media, self.diagnostics);
+        self.shared.sent.entry(made(example.at, media.is_json())).or_insert_with(make).clone()
     }
 
     fn media_type(&mut self, media: &Media<'t>) -> Option<MediaType> {
-        let parsed = MediaType::parse(media.key.text());
+        let parsed = MediaType::parse(media.name);
         if parsed.is_none() {
-            let message = format!("`{}` is no media type", media.key.text());
+            let message = format!("`{}` is no media type", media.name);
             self.diagnostics.push(
                 media
-                    .key
+                    .at
                     .problem(Severity::Warning, BAD_MEDIA_TYPE, message)
                     .hint("write it as `application/json`"),
             );
@@ -440,7 +441,7 @@ impl<'t> Compiler<'_, 't> {
                 return None;
             }
             let example = parameter.examples.iter().find(|example| example.name == name)?;
-            let value = wanted_value(example.value)?;
+            let value = wanted_value(example)?;
             Some(Wanted { name: parameter.name.into(), location: parameter.location, value })
         });
         wanted.collect()
@@ -448,10 +449,10 @@ impl<'t> Compiler<'_, 't> {
 
     fn bodies(&mut self, name: Option<&str>) -> Box<[WantedBody]> {
         let wanted = self.operation.bodies.iter().filter_map(|media| {
-            let Example { value, .. } = media.examples.iter().find(|example| example.name == name)?;
-            let json = MediaType::parse(media.key.text()).is_some_and(|media| media.is_json());
-            let wanted = self.shared.wanted.entry(shown(*value, json));
-            Some(wanted.or_insert_with(|| wanted_body(*value, json)).clone())
+            let example = media.examples.iter().find(|example| example.name == name)?;
+            let json = MediaType::parse(media.name).is_some_and(|media| media.is_json());
+            let wanted = self.shared.wanted.entry(made(example.at, json));
+            Some(wanted.or_insert_with(|| wanted_body(example, json)).clone())
         });
         wanted.collect()
     }
@@ -486,7 +487,7 @@ impl<'t> Compiler<'_, 't> {
         for media in &callback.bodies {
             let Some(kind) = self.media_type(media) else { continue };
             for example in &media.examples {
-                let body = self.content(example.value, &kind);
+                let body = self.content(example, &kind);
                 payloads.push(Payload { example: example.name.map(Into::into), media: kind.clone(), body });
             }
         }
@@ -513,7 +514,7 @@ impl<'t> Compiler<'_, 't> {
         let fields = parameters.filter_map(|parameter| {
             let example = parameter.examples.first()?;
             let name = HeaderName::try_from(parameter.name).ok()?;
-            Some((name, body::header(example.value, self.diagnostics)))
+            Some((name, body::header(example, self.diagnostics)))
         });
         fields.collect()
     }
@@ -563,7 +564,14 @@ fn names<'t>(response: &Response<'t>) -> Vec<Option<&'t str>> {
     examples.chain(refs).filter(|name| seen.insert(*name, ()).is_none()).collect()
 }
 
-fn wanted_value(value: Value<'_>) -> Option<WantedValue> {
+fn wanted_value(example: &Example<'_>) -> Option<WantedValue> {
+    let value = match example.shown {
+        Shown::Data(value) => value,
+        Shown::Text(text) => return Some(WantedValue::One(text.into())),
+        Shown::File(bytes) => {
+            return std::str::from_utf8(bytes).ok().map(|text| WantedValue::One(text.into()));
+        }
+    };
     if value.is_sequence() {
         let mut items: Vec<Box<str>> =
             value.items().filter_map(Value::text).map(|text| text.as_ref().into()).collect();
@@ -574,13 +582,20 @@ fn wanted_value(value: Value<'_>) -> Option<WantedValue> {
     value.text().map(|text| WantedValue::One(text.as_ref().into()))
 }
 
-fn wanted_body(value: Value<'_>, json: bool) -> WantedBody {
-    match value.as_str() {
+fn wanted_body(example: &Example<'_>, json: bool) -> WantedBody {
+    let text = match example.shown {
+        Shown::Data(value) => match value.as_str() {
+            Some(text) => Cow::Borrowed(text),
+            None => return WantedBody::Json(Arc::new(value.to_json())),
+        },
+        Shown::Text(text) => Cow::Borrowed(text),
+        Shown::File(bytes) => String::from_utf8_lossy(bytes),
+    };
+    match json {
         // A string that is JSON shows the JSON inside it.
-        Some(text) if json => {
-            WantedBody::Json(Arc::new(serde_json::from_str(text).unwrap_or_else(|_| text.into())))
-        }
-        Some(text) => WantedBody::Text(text.into()),
-        None => WantedBody::Json(Arc::new(value.to_json())),
+        true => WantedBody::Json(Arc::new(
+            serde_json::from_str(&text).unwrap_or_else(|_| text.into_owned().into()),
+        )),
+        false => WantedBody::Text(text.into()),
     }
 }

@@ -254,6 +254,7 @@ impl Reader<'_> {
             let reading = spec::read(&self.trees, source);
             let missing: Vec<String> = reading
                 .referred
+                .texts
                 .into_iter()
                 .filter(|name| !self.trees.contains(name) && self.trees.why_absent(name).is_none())
                 .collect();

@@ -6,9 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Method;
 
-use crate::tree::{Key, Value};
+use crate::tree::{Key, Spot, Value};
 
 pub struct Document<'t> {
     pub source: Arc<str>,
@@ -17,7 +18,18 @@ pub struct Document<'t> {
     pub version: String,
     /// The version of OpenAPI, as the document gives it.
     pub openapi: String,
+    pub format: Format,
     pub operations: Vec<Operation<'t>>,
+}
+
+/// The format that a document is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Format {
+    /// Swagger 2.0.
+    V2,
+    V30,
+    V31,
+    V32,
 }
 
 pub struct Operation<'t> {
@@ -41,8 +53,16 @@ pub struct Operation<'t> {
 
 #[derive(Clone)]
 pub struct Parameter<'t> {
+    /// Where it is described, references followed.
+    pub at: Value<'t>,
     pub name: &'t str,
     pub location: Location,
+    pub style: Style,
+    pub explode: bool,
+    pub required: bool,
+    pub schema: Option<Value<'t>>,
+    /// The one media type of its `content`, which it may have instead of a schema.
+    pub media: Option<&'t str>,
     pub examples: Vec<Example<'t>>,
 }
 
@@ -50,14 +70,37 @@ pub struct Parameter<'t> {
 pub enum Location {
     Path,
     Query,
+    /// The whole query as one value (3.2, 4.12.1).
+    Querystring,
     Header,
     Cookie,
 }
 
-/// One media type of a `content`.
+/// How a parameter's value is written (3.2, 4.12.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Style {
+    Simple,
+    /// `;name=value`, in paths.
+    Matrix,
+    /// `.value`, in paths.
+    Label,
+    Form,
+    SpaceDelimited,
+    PipeDelimited,
+    DeepObject,
+    /// As `form`, with `; ` between; since 3.2.
+    Cookie,
+}
+
+/// One media type of a request or response.
 #[derive(Clone)]
 pub struct Media<'t> {
-    pub key: Key<'t>,
+    pub name: &'t str,
+    /// Where it is named.
+    pub at: Spot<'t>,
+    pub schema: Option<Value<'t>>,
+    /// Of each item of a sequential media type; since 3.2.
+    pub item_schema: Option<Value<'t>>,
     pub examples: Vec<Example<'t>>,
 }
 
@@ -65,7 +108,20 @@ pub struct Media<'t> {
 pub struct Example<'t> {
     /// None for the singular `example`.
     pub name: Option<&'t str>,
-    pub value: Value<'t>,
+    /// The value, or what leads to it.
+    pub at: Value<'t>,
+    pub shown: Shown<'t>,
+}
+
+/// What an example shows.
+#[derive(Clone, Copy)]
+pub enum Shown<'t> {
+    /// `value`, `dataValue` or a bare `example`: data, to be written as its media type has it.
+    Data(Value<'t>),
+    /// `serializedValue`: what is sent, as it stands.
+    Text(&'t str),
+    /// `externalValue`: the file that is sent, as it stands.
+    File(&'t Bytes),
 }
 
 pub struct Response<'t> {
@@ -79,7 +135,9 @@ pub struct Response<'t> {
 
 /// A header of a response, with the example that gives its value.
 pub struct Field<'t> {
+    pub key: Key<'t>,
     pub name: &'t str,
+    pub schema: Option<Value<'t>>,
     pub examples: Vec<Example<'t>>,
 }
 

@@ -7,10 +7,18 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::tree::Tree;
 
 mod v3;
+
+mod extension;
+
+mod server;
+
+mod keyword;
 
 mod resolve;
 
@@ -18,10 +26,12 @@ pub mod document;
 
 pub use document::Document;
 
-/// The texts there are, by name. A name is an absolute path with `/`, without `.` and `..`.
+/// The texts and files there are, by name. A name is an absolute path with `/`, without `.` and `..`.
 #[derive(Debug, Clone, Default)]
 pub struct Trees {
     there: HashMap<Arc<str>, Arc<Tree>>,
+    /// Files that an `externalValue` names, as they are.
+    files: HashMap<Arc<str>, Bytes>,
     /// Why a file that was asked for is not there.
     absent: HashMap<Arc<str>, String>,
 }
@@ -37,6 +47,14 @@ impl Trees {
 
     pub fn insert(&mut self, name: Arc<str>, tree: Arc<Tree>) {
         self.there.insert(name, tree);
+    }
+
+    pub fn file(&self, name: &str) -> Option<&Bytes> {
+        self.files.get(name)
+    }
+
+    pub fn insert_file(&mut self, name: Arc<str>, bytes: Bytes) {
+        self.files.insert(name, bytes);
     }
 
     /// Notes that a file can't be had, and why: `there is no such file`.
@@ -56,7 +74,7 @@ impl Trees {
 
 impl<const N: usize> From<[(Arc<str>, Arc<Tree>); N]> for Trees {
     fn from(there: [(Arc<str>, Arc<Tree>); N]) -> Self {
-        Trees { there: there.into(), absent: HashMap::new() }
+        Trees { there: there.into(), ..Trees::default() }
     }
 }
 
@@ -64,9 +82,17 @@ impl<const N: usize> From<[(Arc<str>, Arc<Tree>); N]> for Trees {
 pub struct Reading<'t> {
     /// None if the tree is no OpenAPI document at all.
     pub document: Option<Document<'t>>,
-    /// Every file that a reference named, there or not.
-    pub referred: BTreeSet<String>,
+    pub referred: Referred,
     pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Every file that a document named, there or not.
+#[derive(Debug, Default)]
+pub struct Referred {
+    /// By a `$ref`: texts to be read.
+    pub texts: BTreeSet<String>,
+    /// By an `externalValue`: kept as they are.
+    pub files: BTreeSet<String>,
 }
 
 /// Whether a tree says of itself that it is an OpenAPI or Swagger document.
@@ -79,7 +105,7 @@ pub fn is_document(tree: &Arc<Tree>) -> bool {
 pub fn read<'t>(trees: &'t Trees, name: &str) -> Reading<'t> {
     let Some(tree) = trees.get(name) else {
         let missing = Diagnostic::new(Severity::Error, NOT_OPENAPI, format!("{name} was not read"));
-        return Reading { document: None, referred: BTreeSet::new(), diagnostics: vec![missing] };
+        return Reading { document: None, referred: Referred::default(), diagnostics: vec![missing] };
     };
     let mut resolver = resolve::Resolver::new(trees);
     let document = v3::document(&mut resolver, tree);

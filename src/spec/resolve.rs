@@ -1,9 +1,8 @@
 //! `$ref`, inside a document and to files beside it.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
-use super::Trees;
+use super::{Referred, Trees};
 use crate::diagnostic::{Code, Diagnostic, Severity, nearest};
 use crate::tree::Value;
 
@@ -21,7 +20,7 @@ const TOLD: usize = 1000;
 /// Follows references through the trees there are, and gathers what came up on the way.
 pub struct Resolver<'t> {
     trees: &'t Trees,
-    referred: BTreeSet<String>,
+    referred: Referred,
     diagnostics: Vec<Diagnostic>,
     /// The gravest of the problems past [`TOLD`].
     untold: Option<Severity>,
@@ -29,11 +28,11 @@ pub struct Resolver<'t> {
 
 impl<'t> Resolver<'t> {
     pub fn new(trees: &'t Trees) -> Self {
-        Resolver { trees, referred: BTreeSet::new(), diagnostics: Vec::new(), untold: None }
+        Resolver { trees, referred: Referred::default(), diagnostics: Vec::new(), untold: None }
     }
 
     /// The files that were referred to, and the problems in the order of the text, each once.
-    pub fn finish(mut self) -> (BTreeSet<String>, Vec<Diagnostic>) {
+    pub fn finish(mut self) -> (Referred, Vec<Diagnostic>) {
         self.settle();
         if let Some(severity) = self.untold {
             let message = format!("there are more problems in this document; the first {TOLD} are shown");
@@ -103,7 +102,7 @@ impl<'t> Resolver<'t> {
         } else {
             let name = join(reference.tree().name(), &decode(file));
             let (tree, absent) = (self.trees.get(&name), self.trees.why_absent(&name));
-            self.referred.insert(name);
+            self.referred.texts.insert(name);
             if tree.is_none() {
                 let reason = absent.unwrap_or("it was not read");
                 let message = format!("`{file}` can't be referred to: {reason}");

@@ -2,35 +2,29 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::Method;
 
 use super::NOT_OPENAPI;
 use super::document::{
-    Callback, Document, Example, Field, Location, Media, Operation, Parameter, Response, StatusPattern,
+    Callback, Document, Example, Field, Format, Location, Media, Operation, Parameter, Response, Shown,
+    StatusPattern, Style,
 };
+use super::extension::{NOT_BUILT, duration, extension, extension_key, refs};
+use super::keyword::{NEAR_MISS, given, method, near_misses, unknown_method, wrong_type};
 use super::resolve::Resolver;
-use crate::config;
-use crate::diagnostic::{Code, Severity, nearest, slip};
-use crate::tree::{Key, Kind, Tree, Value};
+use super::server::bases;
+use crate::diagnostic::{Code, Severity, slip};
+use crate::tree::{Key, Kind, Spot, Tree, Value};
 
-const WRONG_TYPE: Code = Code("SI0101");
 const BAD_PATH: Code = Code("SI0102");
 const BAD_STATUS: Code = Code("SI0103");
 const BAD_PARAMETER: Code = Code("SI0104");
 const BAD_EXAMPLE: Code = Code("SI0105");
-const BAD_SERVER: Code = Code("SI0106");
-const NEAR_MISS: Code = Code("SI0107");
-const BAD_EXTENSION: Code = Code("SI0108");
-const NOT_BUILT: Code = Code("SI0109");
-
-const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
-
 /// Reads one document; none, with a diagnostic, if it is no OpenAPI 3 document.
 pub fn document<'t>(resolver: &mut Resolver<'t>, tree: &'t Arc<Tree>) -> Option<Document<'t>> {
     let root = tree.root();
-    let openapi = version(resolver, root)?;
+    let (openapi, format) = version(resolver, root)?;
     let info = root.get("info");
     let text = |key| info.and_then(|info: Value<'t>| info.get(key));
     let mut document = Document {
@@ -38,6 +32,7 @@ pub fn document<'t>(resolver: &mut Resolver<'t>, tree: &'t Arc<Tree>) -> Option<
         title: text("title").and_then(Value::as_str).unwrap_or(""),
         version: text("version").and_then(Value::text).unwrap_or_default().into_owned(),
         openapi,
+        format,
         operations: Vec::new(),
     };
     match given(resolver, root.get("paths")) {
@@ -61,11 +56,16 @@ pub fn document<'t>(resolver: &mut Resolver<'t>, tree: &'t Arc<Tree>) -> Option<
     Some(document)
 }
 
-fn version<'t>(resolver: &mut Resolver<'t>, root: Value<'t>) -> Option<String> {
+fn version<'t>(resolver: &mut Resolver<'t>, root: Value<'t>) -> Option<(String, Format)> {
     if let Some(openapi) = root.get("openapi") {
         let version = openapi.text().unwrap_or_default().into_owned();
-        if version.starts_with("3.0") || version.starts_with("3.1") || version == "3" {
-            return Some(version);
+        let format = match version.get(..3).unwrap_or(&version) {
+            "3" | "3.0" => Some(Format::V30),
+            "3.1" => Some(Format::V31),
+            _ => None,
+        };
+        if let Some(format) = format {
+            return Some((version, format));
         }
         resolver.report(
             openapi
@@ -145,27 +145,6 @@ fn path_item<'t>(
     }
 }
 
-fn method(key: &str) -> Option<Method> {
-    METHODS.contains(&key).then(|| Method::from_bytes(key.to_ascii_uppercase().as_bytes()).ok()).flatten()
-}
-
-fn unknown_method<'t>(resolver: &mut Resolver<'t>, key: Key<'t>) {
-    const OTHERS: [&str; 5] = ["summary", "description", "servers", "parameters", "$ref"];
-    let text = key.text();
-    if text.starts_with("x-") || OTHERS.contains(&text) {
-        return;
-    }
-    let mut problem = key.problem(
-        Severity::Warning,
-        NEAR_MISS,
-        format!("`{text}` is no method and no keyword of a path item"),
-    );
-    if let Some(near) = slip(&text.to_ascii_lowercase(), METHODS.into_iter().chain(OTHERS)) {
-        problem = problem.hint(format!("did you mean `{near}`?"));
-    }
-    resolver.report(problem);
-}
-
 fn operation<'t>(
     resolver: &mut Resolver<'t>,
     path_key: Key<'t>,
@@ -209,29 +188,6 @@ const OPERATION_KEYS: [&str; 12] = [
 
 const MEDIA_KEYS: [&str; 6] = ["schema", "example", "examples", "encoding", "itemSchema", "itemEncoding"];
 
-/// Warns of keys that are probably misspelt: an `exmaples` is silently nothing otherwise.
-fn near_misses<'t>(resolver: &mut Resolver<'t>, value: Value<'t>, known: &[&str]) {
-    for (key, _) in value.entries() {
-        let text = key.text();
-        if text.starts_with("x-") || text == "$ref" || known.contains(&text) {
-            continue;
-        }
-        if let Some(near) = slip(text, known.iter().copied()) {
-            resolver.report(
-                key.problem(Severity::Warning, NEAR_MISS, format!("unknown keyword `{text}`"))
-                    .hint(format!("did you mean `{near}`?")),
-            );
-        }
-    }
-}
-
-/// What stands under a key of an object. A key without a value (`parameters:`) is as if it were not
-/// there; and bundlers take a `$ref` wherever a value may stand, so documents have them in places
-/// that the specification does not list.
-fn given<'t>(resolver: &mut Resolver<'t>, value: Option<Value<'t>>) -> Option<Value<'t>> {
-    resolver.follow(value?).filter(|value| value.kind() != Kind::Null)
-}
-
 /// 3.1, 4.8.10: an operation's parameter replaces the path item's of the same name and place.
 fn with_shared<'t>(mut own: Vec<Parameter<'t>>, shared: &[Parameter<'t>]) -> Vec<Parameter<'t>> {
     let known: HashSet<_> = own.iter().map(|own| (own.name, own.location)).collect();
@@ -273,14 +229,44 @@ fn parameter<'t>(resolver: &mut Resolver<'t>, item: Value<'t>) -> Option<Paramet
         }
     };
     let mut examples = examples(resolver, value);
-    if examples.is_empty() {
-        // A parameter may carry `content` with one media type instead of a schema.
-        let content = value.get("content").and_then(|content| content.entries().next());
-        if let Some((_, media)) = content {
-            examples = self::examples(resolver, media);
-        }
+    // A parameter may carry `content` with one media type instead of a schema.
+    let content = value.get("content").and_then(|content| content.entries().next());
+    if let Some((_, media)) = content
+        && examples.is_empty()
+    {
+        examples = self::examples(resolver, media);
     }
-    Some(Parameter { name, location, examples })
+    let (style, explode) = style(value, location);
+    let schema = value.get("schema").or_else(|| content.and_then(|(_, media)| media.get("schema")));
+    Some(Parameter {
+        at: value,
+        name,
+        location,
+        style,
+        explode,
+        required: value.get("required").and_then(Value::as_bool).unwrap_or(false),
+        schema,
+        media: content.map(|(key, _)| key.text()),
+        examples,
+    })
+}
+
+/// 3.2, 4.12.3: the style that a parameter is written in, and whether its items stand apart.
+fn style(parameter: Value<'_>, location: Location) -> (Style, bool) {
+    let style = match (parameter.get("style").and_then(Value::as_str), location) {
+        (Some("simple"), _) => Style::Simple,
+        (Some("matrix"), _) => Style::Matrix,
+        (Some("label"), _) => Style::Label,
+        (Some("form"), _) => Style::Form,
+        (Some("spaceDelimited"), _) => Style::SpaceDelimited,
+        (Some("pipeDelimited"), _) => Style::PipeDelimited,
+        (Some("deepObject"), _) => Style::DeepObject,
+        (Some("cookie"), _) => Style::Cookie,
+        (_, Location::Path | Location::Header) => Style::Simple,
+        (_, Location::Query | Location::Querystring | Location::Cookie) => Style::Form,
+    };
+    let explode = parameter.get("explode").and_then(Value::as_bool);
+    (style, explode.unwrap_or(matches!(style, Style::Form | Style::Cookie)))
 }
 
 /// The `examples` and the singular `example` of a parameter, a header or a media type.
@@ -293,18 +279,22 @@ fn examples<'t>(resolver: &mut Resolver<'t>, value: Value<'t>) -> Vec<Example<'t
         for (key, item) in named.entries() {
             let Some(example) = resolver.follow(item) else { continue };
             match example.get("value") {
-                Some(value) => found.push(Example { name: Some(key.text()), value }),
+                Some(value) => found.push(data(Some(key.text()), value)),
                 None => no_value(resolver, key, example),
             }
         }
         for item in named.items() {
-            found.push(Example { name: None, value: item });
+            found.push(data(None, item));
         }
     }
     if let Some(value) = value.get("example") {
-        found.push(Example { name: None, value });
+        found.push(data(None, value));
     }
     found
+}
+
+fn data<'t>(name: Option<&'t str>, value: Value<'t>) -> Example<'t> {
+    Example { name, at: value, shown: Shown::Data(value) }
 }
 
 fn no_value<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, example: Value<'t>) {
@@ -340,9 +330,10 @@ fn media_type<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, value: Value<'t>) -
     let mut found = examples(resolver, value);
     if found.is_empty() {
         let shown = schemas(resolver, value).into_iter().find_map(shown);
-        found.extend(shown.map(|value| Example { name: None, value }));
+        found.extend(shown.map(|value| data(None, value)));
     }
-    Media { key, examples: found }
+    let (schema, item_schema) = (value.get("schema"), value.get("itemSchema"));
+    Media { name: key.text(), at: Spot::Key(key), schema, item_schema, examples: found }
 }
 
 /// The schema of a media type, a parameter or a header, and what its `$ref` leads to: since 3.1 other
@@ -381,10 +372,6 @@ fn responses<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Respo
     found
 }
 
-fn refs(response: Value<'_>) -> Vec<&str> {
-    response.get("x-microcks-refs").into_iter().flat_map(Value::items).filter_map(Value::as_str).collect()
-}
-
 fn fields<'t>(resolver: &mut Resolver<'t>, headers: Value<'t>) -> Vec<Field<'t>> {
     let mut found = Vec::new();
     for (key, item) in headers.entries() {
@@ -395,9 +382,9 @@ fn fields<'t>(resolver: &mut Resolver<'t>, headers: Value<'t>) -> Vec<Field<'t>>
                 let first = schema.get("enum").and_then(|list| list.items().next());
                 shown(schema).or_else(|| schema.get("default")).or_else(|| schema.get("const")).or(first)
             });
-            examples.extend(shown.map(|value| Example { name: None, value }));
+            examples.extend(shown.map(|value| data(None, value)));
         }
-        found.push(Field { name: key.text(), examples });
+        found.push(Field { key, name: key.text(), schema: value.get("schema"), examples });
     }
     found
 }
@@ -461,149 +448,11 @@ fn call<'t>(
     Callback { name: name.text(), url, key, method, order, delay, parameters, bodies, refs }
 }
 
-/// Milliseconds as a bare number, as Microcks has them, or a duration as in the config (`3s`).
-fn duration<'t>(resolver: &mut Resolver<'t>, value: Value<'t>) -> Option<Duration> {
-    let text = value.text()?;
-    let parsed = match text.parse::<u64>() {
-        Ok(milliseconds) => Some(Duration::from_millis(milliseconds)),
-        Err(_) => config::duration(&text).ok(),
-    };
-    // A day is longer than anyone waits for a mock, and keeps the queue's arithmetic in range.
-    const LONGEST: Duration = Duration::from_secs(24 * 3600);
-    if parsed.is_none_or(|parsed| parsed > LONGEST) {
-        resolver.report(
-            value
-                .problem(Severity::Warning, BAD_EXTENSION, format!("`{text}` is no delay of at most a day"))
-                .hint("write milliseconds (`3000`) or a duration (`3s`, `250ms`, `2m`)"),
-        );
-        return None;
-    }
-    parsed
-}
-
-fn extension<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Option<Value<'t>> {
-    if let Some((key, microcks)) = operation.get_entry("x-microcks-operation") {
-        let planned = microcks.entries().map(|(key, _)| key.text()).collect::<Vec<_>>().join("`, `");
-        resolver.report(key.problem(
-            Severity::Warning,
-            NOT_BUILT,
-            format!("`{planned}` of x-microcks-operation is not built yet, and has no effect"),
-        ));
-    }
-    let extension = operation.get("x-standin")?;
-    if !extension.is_mapping() {
-        resolver.report(wrong_type(extension, "`x-standin`", "a mapping"));
-        return None;
-    }
-    for (key, _) in extension.entries().filter(|(key, _)| !["mode", "unmatched"].contains(&key.text())) {
-        extension_key(resolver, key, &["delay", "fault", "missing"], &["mode", "unmatched"]);
-    }
-    Some(extension)
-}
-
-fn extension_key<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, planned: &[&str], known: &[&str]) {
-    let text = key.text();
-    let problem = if planned.contains(&text) {
-        key.problem(Severity::Warning, NOT_BUILT, format!("`{text}` is not built yet, and has no effect"))
-    } else {
-        let problem = key.problem(Severity::Warning, BAD_EXTENSION, format!("unknown key `{text}`"));
-        match nearest(text, known.iter().chain(planned).copied()) {
-            Some(near) => problem.hint(format!("did you mean `{near}`?")),
-            None => problem.hint(format!("there are `{}`", known.join("`, `"))),
-        }
-    };
-    resolver.report(problem);
-}
-
-/// Every distinct path of the servers, in document order; `[""]` where there are none.
-fn bases<'t>(resolver: &mut Resolver<'t>, servers: Option<Value<'t>>) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    for server in servers.into_iter().flat_map(Value::items) {
-        let Some(url) = server.get("url") else { continue };
-        let text = with_variables(url.as_str().unwrap_or(""), server);
-        match base_path(&text) {
-            Some(base) if !found.contains(&base) => found.push(base),
-            Some(_) => {}
-            None => resolver.report(
-                url.problem(
-                    Severity::Warning,
-                    BAD_SERVER,
-                    format!("the path of `{}` is not known: it has a variable without a default", text),
-                )
-                .hint("give each `{variable}` a default, or set `base_path` in the config"),
-            ),
-        }
-    }
-    if found.is_empty() {
-        found.push(String::new());
-    }
-    found
-}
-
-/// A server's URL with the defaults of its variables; what a default brings in is not looked at again.
-fn with_variables(url: &str, server: Value<'_>) -> String {
-    let mut text = String::new();
-    let mut rest = url;
-    while let Some((before, after)) = rest.split_once('{')
-        && let Some((name, after)) = after.split_once('}')
-    {
-        text.push_str(before);
-        let variable = server.get("variables").and_then(|variables| variables.get(name));
-        match variable.and_then(|variable| variable.get("default")).and_then(Value::text) {
-            Some(default) => text.push_str(&default),
-            None => text.extend(["{", name, "}"]),
-        }
-        rest = after;
-    }
-    text + rest
-}
-
-/// The path of a server's URL, absolute or relative, without a trailing slash.
-fn base_path(url: &str) -> Option<String> {
-    // RFC 3986, 4.2: `//host/path` has a host too, under the scheme of whoever asks.
-    let after_scheme = url.split_once("://").map(|(_, rest)| rest).or_else(|| url.strip_prefix("//"));
-    let path = match after_scheme {
-        Some(rest) => rest.find('/').map_or("", |slash| &rest[slash..]),
-        None => url,
-    };
-    let path = path.split(['?', '#']).next().unwrap_or("").trim_end_matches('/');
-    let path = path.strip_prefix("./").unwrap_or(path);
-    if path.contains(['{', '}']) {
-        return None;
-    }
-    Some(match path {
-        "" | "." => String::new(),
-        path if path.starts_with('/') => path.to_owned(),
-        path => format!("/{path}"),
-    })
-}
-
-fn wrong_type(value: Value<'_>, what: &str, expected: &str) -> crate::diagnostic::Diagnostic {
-    value.problem(Severity::Error, WRONG_TYPE, format!("{what} must be {expected}"))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-
-    #[track_caller]
-    fn check_base(url: &str, expected: Option<&str>) {
-        assert_eq!(base_path(url).as_deref(), expected);
-    }
-
-    #[test]
-    fn a_base_path_is_the_path_of_the_server() {
-        check_base("https://api.example.com/v1", Some("/v1"));
-        check_base("https://api.example.com/v1/", Some("/v1"));
-        check_base("https://api.example.com", Some(""));
-        check_base("/v2", Some("/v2"));
-        check_base("v2", Some("/v2"));
-        check_base("./v2", Some("/v2"));
-        check_base("/", Some(""));
-        check_base("https://{host}/v1", Some("/v1"));
-        check_base("https://h/{stage}", None);
-        check_base("//petstore.swagger.io/v2", Some("/v2"));
-    }
 
     /// The operations and problems of a document whose `paths` are these.
     #[track_caller]
@@ -621,7 +470,9 @@ mod tests {
                 let examples = response.content.iter().flat_map(|media| &media.examples);
                 lines.extend(examples.map(|example| {
                     let mut json = String::new();
-                    example.value.write_json(&mut json);
+                    if let Shown::Data(value) = example.shown {
+                        value.write_json(&mut json);
+                    }
                     format!("  {} {json}", response.key.text())
                 }));
             }

@@ -89,6 +89,13 @@ pub struct Key<'t> {
     mapping: u32,
 }
 
+/// What a diagnostic points at.
+#[derive(Clone, Copy)]
+pub enum Spot<'t> {
+    Key(Key<'t>),
+    Value(Value<'t>),
+}
+
 /// What a node hangs on: a sequence or mapping, and which of its items or entries the node is.
 #[derive(Debug, Clone, Copy)]
 struct Parent {
@@ -252,6 +259,19 @@ impl fmt::Debug for Tree {
             .field("name", &self.name)
             .field("nodes", &self.arena.nodes.len())
             .finish_non_exhaustive()
+    }
+}
+
+impl Spot<'_> {
+    pub fn place(self) -> Place {
+        match self {
+            Spot::Key(key) => key.place(),
+            Spot::Value(value) => value.place(),
+        }
+    }
+
+    pub fn problem(self, severity: Severity, code: Code, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(severity, code, message).at(self.place())
     }
 }
 

@@ -106,6 +106,7 @@ impl<'r, 'a> Values<'r, 'a> {
             Location::Header => {
                 request.header(name).map(|value| Cow::Borrowed(value.trim())).into_iter().collect()
             }
+            Location::Querystring => request.head.query.map(Cow::Borrowed).into_iter().collect(),
             Location::Cookie => request.cookie(name).into_iter().collect(),
         }
     }

@@ -1,0 +1,94 @@
+//! The base paths that `servers` give.
+
+use super::resolve::Resolver;
+use crate::diagnostic::{Code, Severity};
+use crate::tree::Value;
+
+const BAD_SERVER: Code = Code("SI0106");
+
+/// Every distinct path of the servers, in document order; `[""]` where there are none.
+pub fn bases<'t>(resolver: &mut Resolver<'t>, servers: Option<Value<'t>>) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for server in servers.into_iter().flat_map(Value::items) {
+        let Some(url) = server.get("url") else { continue };
+        let text = with_variables(url.as_str().unwrap_or(""), server);
+        match base_path(&text) {
+            Some(base) if !found.contains(&base) => found.push(base),
+            Some(_) => {}
+            None => resolver.report(
+                url.problem(
+                    Severity::Warning,
+                    BAD_SERVER,
+                    format!("the path of `{}` is not known: it has a variable without a default", text),
+                )
+                .hint("give each `{variable}` a default, or set `base_path` in the config"),
+            ),
+        }
+    }
+    if found.is_empty() {
+        found.push(String::new());
+    }
+    found
+}
+
+/// A server's URL with the defaults of its variables; what a default brings in is not looked at again.
+fn with_variables(url: &str, server: Value<'_>) -> String {
+    let mut text = String::new();
+    let mut rest = url;
+    while let Some((before, after)) = rest.split_once('{')
+        && let Some((name, after)) = after.split_once('}')
+    {
+        text.push_str(before);
+        let variable = server.get("variables").and_then(|variables| variables.get(name));
+        match variable.and_then(|variable| variable.get("default")).and_then(Value::text) {
+            Some(default) => text.push_str(&default),
+            None => text.extend(["{", name, "}"]),
+        }
+        rest = after;
+    }
+    text + rest
+}
+
+/// The path of a server's URL, absolute or relative, without a trailing slash.
+fn base_path(url: &str) -> Option<String> {
+    // RFC 3986, 4.2: `//host/path` has a host too, under the scheme of whoever asks.
+    let after_scheme = url.split_once("://").map(|(_, rest)| rest).or_else(|| url.strip_prefix("//"));
+    let path = match after_scheme {
+        Some(rest) => rest.find('/').map_or("", |slash| &rest[slash..]),
+        None => url,
+    };
+    let path = path.split(['?', '#']).next().unwrap_or("").trim_end_matches('/');
+    let path = path.strip_prefix("./").unwrap_or(path);
+    if path.contains(['{', '}']) {
+        return None;
+    }
+    Some(match path {
+        "" | "." => String::new(),
+        path if path.starts_with('/') => path.to_owned(),
+        path => format!("/{path}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_base(url: &str, expected: Option<&str>) {
+        assert_eq!(base_path(url).as_deref(), expected);
+    }
+
+    #[test]
+    fn a_base_path_is_the_path_of_the_server() {
+        check_base("https://api.example.com/v1", Some("/v1"));
+        check_base("https://api.example.com/v1/", Some("/v1"));
+        check_base("https://api.example.com", Some(""));
+        check_base("/v2", Some("/v2"));
+        check_base("v2", Some("/v2"));
+        check_base("./v2", Some("/v2"));
+        check_base("/", Some(""));
+        check_base("https://{host}/v1", Some("/v1"));
+        check_base("https://h/{stage}", None);
+        check_base("//petstore.swagger.io/v2", Some("/v2"));
+    }
+}
