@@ -64,7 +64,12 @@ const LATER: i64 = 60_000;
 
 const FOLDER: &str = "/cases";
 const HOST: &str = "api.test:8080";
-const AREAS: [&str; 5] = ["route", "answer", "negotiate", "template", "callback"];
+const AREAS: [&str; 6] = ["document", "route", "answer", "negotiate", "template", "callback"];
+
+#[test]
+fn document() {
+    check_area("document");
+}
 
 #[test]
 fn route() {
