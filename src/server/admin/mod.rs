@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -168,7 +169,8 @@ async fn recent_callbacks(State(admin): State<Arc<Admin>>, Query(query): Query<C
     reply(&json!({ "callbacks": records }))
 }
 
-async fn reload(State(admin): State<Arc<Admin>>) -> Response {
+/// The body means nothing, but what is left unread would cut the answer off where the client closes.
+async fn reload(State(admin): State<Arc<Admin>>, _body: Bytes) -> Response {
     let Some(outcome) = admin.reload.now().await else {
         return problem(StatusCode::SERVICE_UNAVAILABLE, "Standin is stopping");
     };
