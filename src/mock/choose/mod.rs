@@ -9,7 +9,7 @@ use crate::config::Unmatched;
 
 mod fit;
 
-pub use fit::{Wanted, WantedBody, WantedValue};
+pub use fit::{Wanted, WantedBody, WantedValue, pairs};
 
 /// What one example name joins across parameters, request body and one response.
 #[derive(Debug)]
