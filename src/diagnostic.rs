@@ -3,6 +3,7 @@
 //! Reading never stops at the first problem: it gathers [`Diagnostic`]s, and whoever asked
 //! decides what they mean.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -117,6 +118,15 @@ impl fmt::Display for Diagnostic {
             write!(f, "; {hint}")?;
         }
         Ok(())
+    }
+}
+
+/// As much of a text as a message shows of it.
+pub fn cut(text: &str) -> Cow<'_, str> {
+    const SHOWN: usize = 200;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]).into(),
+        None => text.into(),
     }
 }
 

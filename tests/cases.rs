@@ -8,7 +8,9 @@
 //! # A rule of the contract (contract 3.1).
 //! document: |                       # the text of /cases/document.yaml
 //!   openapi: 3.1.0
-//! files: {other.yaml: "..."}        # texts beside it
+//! files: {other.yaml: "..."}        # texts beside it, or by their URL
+//! external: {a.txt: "..."}          # files beside it that are no documents, or their bytes: [0, 255]
+//! absent: {gone.yaml: reason}       # what can't be had, and why
 //! config: |                         # a config file; without `specs` it is the document's alone
 //!   unmatched: reject
 //! diagnostics: [SI0201 8:20]        # of reading and compiling: code, line, column; all of them
@@ -19,6 +21,7 @@
 //!   request: GET /path?query
 //!   headers: {accept: text/html}
 //!   body: {a: 1}                    # sent as compact JSON; a string as it is
+//!   bytes: [0, 255]                 # instead of `body`
 //!   expect:
 //!     found: mock                   # else unlisted, pass, other-methods, refused
 //!     operation: label              # of a mocked or passed operation
@@ -28,7 +31,7 @@
 //!     status: 200
 //!     example: name                 # null: an answer without a name
 //!     headers: {x-a: b, x-b: null}  # null: not there; others are not looked at
-//!     json: {a: 1}                  # its keys in this order; or `text`, to the byte
+//!     json: {a: 1}                  # its keys in this order; or `text` or `bytes`, to the byte
 //!     calls:                        # all of them, in order; rendered `LATER` than the answer
 //!     - callback: name
 //!       method: POST
@@ -112,6 +115,10 @@ struct File {
     #[serde(default)]
     files: BTreeMap<String, String>,
     #[serde(default)]
+    external: BTreeMap<String, External>,
+    #[serde(default)]
+    absent: BTreeMap<String, String>,
+    #[serde(default)]
     config: String,
     #[serde(default)]
     diagnostics: Vec<String>,
@@ -128,7 +135,24 @@ struct Case {
     #[serde(default)]
     headers: BTreeMap<String, String>,
     body: Option<Json>,
+    bytes: Option<Vec<u8>>,
     expect: Expected,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum External {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl External {
+    fn bytes(&self) -> Bytes {
+        match self {
+            External::Text(text) => Bytes::copy_from_slice(text.as_bytes()),
+            External::Bytes(bytes) => Bytes::copy_from_slice(bytes),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -147,6 +171,7 @@ struct Expected {
     #[serde(default, deserialize_with = "given")]
     json: Option<Json>,
     text: Option<String>,
+    bytes: Option<Vec<u8>>,
     #[serde(default)]
     calls: Vec<ExpectedCall>,
 }
@@ -222,11 +247,17 @@ fn compile(file: &File) -> Result<Mocks, Vec<String>> {
     let document = [("document.yaml", &file.document)];
     let others = file.files.iter().map(|(name, text)| (name.as_str(), text));
     for (name, text) in document.into_iter().chain(others) {
-        let name: Arc<str> = format!("{FOLDER}/{name}").into();
+        let name = tree_name(name);
         let (tree, warnings) =
             Tree::parse(&name, text.clone(), &Limits::default()).map_err(|problem| vec![line(&problem)])?;
         diagnostics.extend(warnings);
         trees.insert(name, tree);
+    }
+    for (name, text) in &file.external {
+        trees.insert_file(tree_name(name), text.bytes());
+    }
+    for (name, reason) in &file.absent {
+        trees.absent(tree_name(name), reason.as_str());
     }
     let mut sources = Vec::new();
     let mut read = |name: &str, base_path: Option<String>, mode| {
@@ -249,6 +280,11 @@ fn compile(file: &File) -> Result<Mocks, Vec<String>> {
     let mut failures = vec![format!("diagnostics: expected {:?}, found {found:?}", file.diagnostics)];
     failures.extend(text(diagnostics));
     Err(failures)
+}
+
+/// A name beside the document, or a URL as it is.
+fn tree_name(name: &str) -> Arc<str> {
+    if name.contains("://") { name.into() } else { format!("{FOLDER}/{name}").into() }
 }
 
 fn short(diagnostic: &Diagnostic) -> String {
@@ -344,7 +380,8 @@ fn check_hit(case: &Case, hit: &Hit<'_>, head: Head<'_>, differences: &mut Diffe
         Some(body) if hit.needs_body() => body.as_str().map_or_else(|| body.to_string(), str::to_owned),
         _ => String::new(),
     };
-    let body = Body::new(text.into());
+    let bytes = case.bytes.clone().filter(|_| hit.needs_body());
+    let body = Body::new(bytes.unwrap_or(text.into()).into());
     let moment = Moment { now: case.now.unwrap_or(NOW), seed: case.seed.unwrap_or(SEED) };
     match hit.answer(head, &body, moment) {
         Ok(answer) => {
@@ -371,6 +408,9 @@ fn check_answer(expect: &Expected, status: u16, found: (HeaderMap, Bytes), diffe
     }
     differences.check_headers("", &expect.headers, &headers);
     differences.check_body("", expect.json.as_ref(), expect.text.as_deref(), &body);
+    if let Some(bytes) = &expect.bytes {
+        differences.check("bytes", &**bytes, &*body);
+    }
 }
 
 fn check_calls(expected: &[ExpectedCall], chain: Option<&Chain>, at: Moment, differences: &mut Differences) {

@@ -1,9 +1,9 @@
 //! An example's value as the body that is sent.
 
-use super::media::MediaType;
+use super::media::{MediaType, Syntax};
 use super::reply::Content;
 use super::template::{Builder, Form, Template};
-use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic, Severity, cut};
 use crate::spec::document::{Example, Shown};
 use crate::tree::{Kind, Value};
 
@@ -11,7 +11,8 @@ const BAD_TEMPLATE: Code = Code("SI0201");
 const ODD_VALUE: Code = Code("SI0202");
 
 /// The body of an example in a media type. JSON values are compact, in document order; a string
-/// under a JSON type stands as it is if it is JSON or has a template; other strings as they are.
+/// under a JSON type stands as it is if it is JSON or has a template; other strings as they are. An
+/// array under a sequential type is written item by item.
 pub fn of(example: &Example<'_>, media: &MediaType, diagnostics: &mut Vec<Diagnostic>) -> Content {
     match example.shown {
         Shown::Data(value) => data(value, media, diagnostics).into(),
@@ -30,6 +31,9 @@ fn data(value: Value<'_>, media: &MediaType, diagnostics: &mut Vec<Diagnostic>) 
             parse(text, Form::Json, value, diagnostics)
         }
         (false, Kind::String(text)) => parse(text, Form::Text, value, diagnostics),
+        (false, Kind::Sequence) if media.syntax() != Syntax::Other => {
+            sequence(value, media.syntax(), diagnostics)
+        }
         (false, Kind::Mapping | Kind::Sequence) if media.is_other_than_json() => {
             diagnostics.push(
                 value
@@ -43,6 +47,60 @@ fn data(value: Value<'_>, media: &MediaType, diagnostics: &mut Vec<Diagnostic>) 
             json(value, diagnostics)
         }
         _ => json(value, diagnostics),
+    }
+}
+
+/// OpenAPI 3.2, 4.14.3: the items of an array, in the form of a sequential media type.
+fn sequence(value: Value<'_>, syntax: Syntax, diagnostics: &mut Vec<Diagnostic>) -> Template {
+    let mut out = Builder::new();
+    for item in value.items() {
+        match syntax {
+            Syntax::Events => event(item, &mut out, diagnostics),
+            Syntax::Records => {
+                out.literal("\u{1e}");
+                write(item, &mut out, diagnostics);
+            }
+            Syntax::Json | Syntax::Lines | Syntax::Other => write(item, &mut out, diagnostics),
+        }
+        out.literal("\n");
+    }
+    out.finish()
+}
+
+/// WHATWG HTML, 9.2.6: an event's fields, a line each. What has none of them is the `data` of one.
+fn event(item: Value<'_>, out: &mut Builder, diagnostics: &mut Vec<Diagnostic>) {
+    const FIELDS: [&str; 5] = ["event", "data", "id", "retry", "comment"];
+    if !FIELDS.iter().any(|field| item.get(field).is_some()) {
+        return field("data", item, out, diagnostics);
+    }
+    for (key, value) in item.entries() {
+        match key.text() {
+            "comment" => field("", value, out, diagnostics),
+            name if FIELDS.contains(&name) => field(name, value, out, diagnostics),
+            other => {
+                let message = format!("`{}` is no field of an event, and is not sent", cut(other));
+                let there = format!("there are `{}`", FIELDS.join("`, `"));
+                diagnostics.push(key.problem(Severity::Warning, ODD_VALUE, message).hint(there));
+            }
+        }
+    }
+}
+
+/// A field of an event: text with a line for each of its own, anything else as JSON.
+fn field(name: &str, value: Value<'_>, out: &mut Builder, diagnostics: &mut Vec<Diagnostic>) {
+    let Some(text) = value.as_str() else {
+        out.literal(name);
+        out.literal(": ");
+        write(value, out, diagnostics);
+        return out.literal("\n");
+    };
+    for line in text.replace("\r\n", "\n").split(['\n', '\r']) {
+        out.literal(name);
+        out.literal(": ");
+        if let Err(error) = out.line(line) {
+            diagnostics.push(bad_template(value, &error));
+        }
+        out.literal("\n");
     }
 }
 

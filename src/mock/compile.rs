@@ -5,18 +5,21 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use http::HeaderName;
+use percent_encoding::percent_decode_str;
+use url::form_urlencoded;
 
 use super::callback::expression::Url;
 use super::callback::{Payload, Plan};
-use super::choose::{Exchanges, WantedBody, WantedValue};
-use super::media::MediaType;
+use super::choose::{Exchanges, WantedBody, WantedValue, pairs};
+use super::media::{MediaType, Syntax};
+use super::message::sequence;
 use super::reply::Content;
 use super::template::Template;
 use super::{Mocks, Operation, Summary, body, route};
 use crate::config::{Config, Mode, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::spec::document::{self, Document, Example, Location, Media, Shown};
-use crate::tree::{Key, Tree, Value};
+use crate::spec::document::{self, Document, Example, Location, Media, Parameter, Shown};
+use crate::tree::{Key, Kind, Tree, Value};
 
 mod exchange;
 
@@ -39,11 +42,11 @@ struct Shared {
     wanted: HashMap<Made, WantedBody>,
 }
 
-/// An example's tree and node, and whether it is shown as JSON.
-type Made = (*const Tree, u32, bool);
+/// An example's tree and node, and the syntax that it is written in.
+type Made = (*const Tree, u32, Syntax);
 
-fn made(value: Value<'_>, as_json: bool) -> Made {
-    (Arc::as_ptr(value.tree()), value.id(), as_json)
+fn made(value: Value<'_>, syntax: Syntax) -> Made {
+    (Arc::as_ptr(value.tree()), value.id(), syntax)
 }
 
 /// A document and what the config says about it.
@@ -276,7 +279,7 @@ impl<'t> Compiler<'_, 't> {
 
     fn content(&mut self, example: &Example<'t>, media: &MediaType) -> Content {
         let make = || body::of(example, media, self.diagnostics);
-        self.shared.sent.entry(made(example.at, media.is_json())).or_insert_with(make).clone()
+        self.shared.sent.entry(made(example.at, media.syntax())).or_insert_with(make).clone()
     }
 
     fn media_type(&mut self, media: &Media<'t>) -> Option<MediaType> {
@@ -392,38 +395,110 @@ impl<'t> Compiler<'_, 't> {
     }
 }
 
-fn wanted_value(example: &Example<'_>) -> Option<WantedValue> {
-    let value = match example.shown {
+fn wanted_value(parameter: &Parameter<'_>, example: &Example<'_>) -> Option<WantedValue> {
+    let value = match example.compared() {
         Shown::Data(value) => value,
-        Shown::Text(text) => return Some(WantedValue::One(text.into())),
+        Shown::Text(text) => return Some(wanted_text(parameter, text)),
         Shown::File(bytes) => {
-            return std::str::from_utf8(bytes).ok().map(|text| WantedValue::One(text.into()));
+            return std::str::from_utf8(bytes).ok().map(|text| wanted_text(parameter, text.trim()));
         }
     };
     if value.is_sequence() {
-        let mut items: Vec<Box<str>> =
-            value.items().filter_map(Value::text).map(|text| text.as_ref().into()).collect();
-        items.sort_unstable();
-        items.dedup();
-        return Some(WantedValue::Set(items.into()));
+        return Some(set(value.items().filter_map(Value::text).map(|text| text.as_ref().into()).collect()));
     }
     value.text().map(|text| WantedValue::One(text.as_ref().into()))
 }
 
-fn wanted_body(example: &Example<'_>, json: bool) -> WantedBody {
-    let text = match example.shown {
+/// OpenAPI 3.2, 4.12.5: a parameter as it is sent, escaped, and in a query or a cookie with its name.
+fn wanted_text(parameter: &Parameter<'_>, text: &str) -> WantedValue {
+    let decoded = |text: &str| WantedValue::One(percent_decode_str(text).decode_utf8_lossy().into());
+    match parameter.location {
+        Location::Header | Location::Querystring => WantedValue::One(text.trim().into()),
+        Location::Path => decoded(text),
+        Location::Cookie => {
+            let value = text.strip_prefix(parameter.name).and_then(|rest| rest.strip_prefix('='));
+            decoded(value.unwrap_or(text).trim_matches('"'))
+        }
+        Location::Query => {
+            let text = text.strip_prefix('?').unwrap_or(text);
+            let pairs: Vec<_> = form_urlencoded::parse(text.as_bytes()).collect();
+            match &*pairs {
+                [(name, value)] if name == parameter.name => WantedValue::One(value.as_ref().into()),
+                pairs if pairs.iter().all(|(name, _)| name == parameter.name) => {
+                    set(pairs.iter().map(|(_, value)| value.as_ref().into()).collect())
+                }
+                _ => decoded(text),
+            }
+        }
+    }
+}
+
+fn set(mut items: Vec<Box<str>>) -> WantedValue {
+    items.sort_unstable();
+    items.dedup();
+    WantedValue::Set(items.into())
+}
+
+/// OpenAPI 3.2, 4.12.1: the whole query, by the media type of the parameter's `content`.
+fn wanted_query(parameter: &Parameter<'_>, example: &Example<'_>) -> Option<WantedValue> {
+    let json = parameter.media.and_then(MediaType::parse).is_some_and(|media| media.is_json());
+    let text = match example.compared() {
+        Shown::Data(value) if json => return Some(WantedValue::Json(value.to_json())),
+        Shown::Data(value) if value.is_mapping() => Cow::Owned(form(value)),
+        Shown::Data(value) => value.text()?,
+        Shown::Text(text) => text.into(),
+        Shown::File(bytes) => std::str::from_utf8(bytes).ok()?.trim().into(),
+    };
+    let text = text.strip_prefix('?').unwrap_or(&text);
+    if json {
+        let decoded = percent_decode_str(text).decode_utf8().ok()?;
+        return serde_json::from_str(&decoded).ok().map(WantedValue::Json);
+    }
+    Some(WantedValue::Pairs(pairs(text).into_iter().map(Into::into).collect()))
+}
+
+/// OpenAPI 3.2, 4.15.1: an object as a form; a pair for each item of an array, objects as JSON.
+fn form(value: Value<'_>) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    let text = |value: Value<'_>| value.text().map_or_else(|| value.to_json().to_string(), Cow::into_owned);
+    for (key, value) in value.entries() {
+        match value.kind() {
+            Kind::Sequence => value.items().for_each(|item| {
+                form.append_pair(key.text(), &text(item));
+            }),
+            Kind::Null => {}
+            _ => {
+                form.append_pair(key.text(), &text(value));
+            }
+        }
+    }
+    form.finish()
+}
+
+fn wanted_body(example: &Example<'_>, syntax: Syntax) -> WantedBody {
+    let in_sequence = matches!(syntax, Syntax::Lines | Syntax::Records);
+    let text = match example.compared() {
         Shown::Data(value) => match value.as_str() {
             Some(text) => Cow::Borrowed(text),
+            None if in_sequence && value.is_sequence() => {
+                return WantedBody::Sequence(value.items().map(Value::to_json).collect());
+            }
             None => return WantedBody::Json(Arc::new(value.to_json())),
         },
         Shown::Text(text) => Cow::Borrowed(text),
-        Shown::File(bytes) => String::from_utf8_lossy(bytes),
+        Shown::File(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => text.trim_start_matches('\u{feff}').into(),
+            Err(_) => return WantedBody::Bytes(bytes.clone()),
+        },
     };
-    match json {
+    if in_sequence && let Some(items) = sequence(&text) {
+        return WantedBody::Sequence(items.into());
+    }
+    match syntax {
         // A string that is JSON shows the JSON inside it.
-        true => WantedBody::Json(Arc::new(
+        Syntax::Json => WantedBody::Json(Arc::new(
             serde_json::from_str(&text).unwrap_or_else(|_| text.into_owned().into()),
         )),
-        false => WantedBody::Text(text.into()),
+        _ => WantedBody::Text(text.into()),
     }
 }

@@ -40,6 +40,18 @@ impl MediaType {
         &self.text
     }
 
+    /// How a value is written under it.
+    pub fn syntax(&self) -> Syntax {
+        match &*self.subtype {
+            _ if self.is_json() => Syntax::Json,
+            "jsonl" | "x-ndjson" | "ndjson" => Syntax::Lines,
+            "event-stream" => Syntax::Events,
+            "json-seq" => Syntax::Records,
+            subtype if subtype.ends_with("+json-seq") => Syntax::Records,
+            _ => Syntax::Other,
+        }
+    }
+
     /// JSON by name or by its structured suffix (RFC 6839).
     pub fn is_json(&self) -> bool {
         &*self.subtype == "json" || self.subtype.ends_with("+json")
@@ -57,6 +69,20 @@ impl MediaType {
                 || self.subtype.ends_with("+xml")
                 || &*self.subtype == "x-www-form-urlencoded")
     }
+}
+
+/// The syntax of a media type; all but the first and the last are sequential (OpenAPI 3.2, 4.14.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Syntax {
+    Json,
+    /// A JSON text a line.
+    Lines,
+    /// JSON texts between record separators (RFC 7464).
+    Records,
+    /// Server-sent events (WHATWG HTML, 9.2.5).
+    Events,
+    /// One of its own, or none that is known.
+    Other,
 }
 
 impl fmt::Display for MediaType {

@@ -46,6 +46,7 @@ pub struct Request<'r> {
 pub struct Body {
     bytes: Bytes,
     json: OnceLock<Option<serde_json::Value>>,
+    sequence: OnceLock<Option<Vec<serde_json::Value>>>,
 }
 
 /// What was answered, as callbacks may refer to it.
@@ -67,7 +68,7 @@ pub struct Context<'r> {
 
 impl Body {
     pub fn new(bytes: Bytes) -> Self {
-        Body { bytes, json: OnceLock::new() }
+        Body { bytes, json: OnceLock::new(), sequence: OnceLock::new() }
     }
 
     pub fn bytes(&self) -> &Bytes {
@@ -83,6 +84,17 @@ impl Body {
     pub fn json(&self) -> Option<&serde_json::Value> {
         self.json.get_or_init(|| serde_json::from_slice(&self.bytes).ok()).as_ref()
     }
+
+    /// The body as JSON texts one after the other, by lines or by records; none if it is not.
+    pub fn sequence(&self) -> Option<&[serde_json::Value]> {
+        self.sequence.get_or_init(|| sequence(self.text()?)).as_deref()
+    }
+}
+
+/// JSON texts one after the other: a line each (JSON Lines), or after record separators (RFC 7464).
+pub fn sequence(text: &str) -> Option<Vec<serde_json::Value>> {
+    let records = text.split('\u{1e}').map(serde_json::Deserializer::from_str);
+    records.flat_map(serde_json::Deserializer::into_iter).collect::<Result<_, _>>().ok()
 }
 
 impl<'r> Request<'r> {

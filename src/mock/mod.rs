@@ -442,13 +442,15 @@ mod tests {
 
     #[test]
     fn operations_share_what_an_example_comes_to() {
-        let media = "{content: {application/json: {examples: {e: {$ref: '#/e'}}}}}";
+        let media = "{content: {application/json: {examples: {e: {$ref: '#/x-e'}}}}}";
         let operations: String = (0..300)
             .map(|n| format!("  /{n}: {{post: {{requestBody: {media}, responses: {{200: {media}}}}}}}\n"))
             .collect();
         let text = "x".repeat(1 << 20);
-        let (mocks, problems) =
-            compile(&format!("paths:\n{operations}e: {{value: ['{text}', '{{{{ no']}}"), &Config::default());
+        let (mocks, problems) = compile(
+            &format!("paths:\n{operations}x-e: {{value: ['{text}', '{{{{ no']}}"),
+            &Config::default(),
+        );
         let bodies: std::collections::HashSet<_> = mocks
             .operations
             .iter()

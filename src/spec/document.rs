@@ -112,6 +112,15 @@ pub struct Example<'t> {
     /// The value, or what leads to it.
     pub at: Value<'t>,
     pub shown: Shown<'t>,
+    /// The same as data, where `shown` is the form that is sent.
+    pub data: Option<Value<'t>>,
+}
+
+impl<'t> Example<'t> {
+    /// What a request is compared with: data where there is any, since it may be written in many ways.
+    pub fn compared(&self) -> Shown<'t> {
+        self.data.map_or(self.shown, Shown::Data)
+    }
 }
 
 /// What an example shows.

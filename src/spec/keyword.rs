@@ -1,51 +1,248 @@
-//! Keywords: what stands under one, and what was probably meant by one that there is not.
+//! Keywords: which there are, what stands under one, and what was probably meant by one that there is not.
 
 use http::Method;
 
+use super::document::Format;
 use super::resolve::Resolver;
-use crate::diagnostic::{Code, Diagnostic, Severity, slip};
+use crate::diagnostic::{Code, Diagnostic, Severity, cut, slip};
 use crate::tree::{Key, Kind, Value};
 
 const WRONG_TYPE: Code = Code("SI0101");
-pub const NEAR_MISS: Code = Code("SI0107");
+const NEAR_MISS: Code = Code("SI0107");
+pub const UNUSED: Code = Code("SI0115");
 
-const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
-
-pub fn method(key: &str) -> Option<Method> {
-    METHODS.contains(&key).then(|| Method::from_bytes(key.to_ascii_uppercase().as_bytes()).ok()).flatten()
+/// The keywords of an object, by the version that brought them.
+pub struct Object {
+    /// As messages call it.
+    pub what: &'static str,
+    pub v30: &'static [&'static str],
+    pub v31: &'static [&'static str],
+    pub v32: &'static [&'static str],
 }
 
-pub fn unknown_method<'t>(resolver: &mut Resolver<'t>, key: Key<'t>) {
-    const OTHERS: [&str; 5] = ["summary", "description", "servers", "parameters", "$ref"];
-    let text = key.text();
-    if text.starts_with("x-") || OTHERS.contains(&text) {
+pub const ROOT: Object = Object {
+    what: "a document",
+    v30: &["openapi", "info", "servers", "paths", "components", "security", "tags", "externalDocs"],
+    v31: &["webhooks", "jsonSchemaDialect"],
+    v32: &["$self"],
+};
+
+pub const COMPONENTS: Object = Object {
+    what: "`components`",
+    v30: &[
+        "schemas",
+        "responses",
+        "parameters",
+        "examples",
+        "requestBodies",
+        "headers",
+        "securitySchemes",
+        "links",
+        "callbacks",
+    ],
+    v31: &["pathItems"],
+    v32: &["mediaTypes"],
+};
+
+pub const PATH_ITEM: Object = Object {
+    what: "a path item",
+    v30: &[
+        "$ref",
+        "summary",
+        "description",
+        "get",
+        "put",
+        "post",
+        "delete",
+        "options",
+        "head",
+        "patch",
+        "trace",
+        "servers",
+        "parameters",
+    ],
+    v31: &[],
+    v32: &["query", "additionalOperations"],
+};
+
+pub const OPERATION: Object = Object {
+    what: "an operation",
+    v30: &[
+        "tags",
+        "summary",
+        "description",
+        "externalDocs",
+        "operationId",
+        "parameters",
+        "requestBody",
+        "responses",
+        "callbacks",
+        "deprecated",
+        "security",
+        "servers",
+    ],
+    v31: &[],
+    v32: &[],
+};
+
+pub const PARAMETER: Object = Object {
+    what: "a parameter",
+    v30: &[
+        "name",
+        "in",
+        "description",
+        "required",
+        "deprecated",
+        "allowEmptyValue",
+        "style",
+        "explode",
+        "allowReserved",
+        "schema",
+        "example",
+        "examples",
+        "content",
+    ],
+    v31: &[],
+    v32: &[],
+};
+
+pub const HEADER: Object = Object {
+    what: "a header",
+    v30: &[
+        "description",
+        "required",
+        "deprecated",
+        "allowEmptyValue",
+        "style",
+        "explode",
+        "allowReserved",
+        "schema",
+        "example",
+        "examples",
+        "content",
+    ],
+    v31: &[],
+    v32: &[],
+};
+
+pub const REQUEST_BODY: Object =
+    Object { what: "a request body", v30: &["description", "content", "required"], v31: &[], v32: &[] };
+
+pub const MEDIA_TYPE: Object = Object {
+    what: "a media type",
+    v30: &["schema", "example", "examples", "encoding"],
+    v31: &[],
+    v32: &["itemSchema", "prefixEncoding", "itemEncoding"],
+};
+
+pub const RESPONSE: Object = Object {
+    what: "a response",
+    v30: &["description", "headers", "content", "links"],
+    v31: &[],
+    v32: &["summary"],
+};
+
+pub const EXAMPLE: Object = Object {
+    what: "an example",
+    v30: &["summary", "description", "value", "externalValue"],
+    v31: &[],
+    v32: &["dataValue", "serializedValue"],
+};
+
+impl Object {
+    fn known(&self) -> impl Iterator<Item = &'static str> {
+        self.v30.iter().chain(self.v31).chain(self.v32).copied()
+    }
+
+    /// The version that brought a keyword.
+    fn since(&self, keyword: &str) -> Option<Format> {
+        let versions = [(self.v30, Format::V30), (self.v31, Format::V31), (self.v32, Format::V32)];
+        versions.into_iter().find(|(known, _)| known.contains(&keyword)).map(|(_, since)| since)
+    }
+}
+
+const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
+
+/// The method of a path item's field.
+pub fn method(key: &str) -> Option<Method> {
+    METHODS.contains(&key).then(|| standard_method(key)).flatten()
+}
+
+/// A method that a field of its own stands for, however it is written.
+pub fn standard_method(name: &str) -> Option<Method> {
+    let standard = METHODS.iter().find(|method| method.eq_ignore_ascii_case(name))?;
+    Method::from_bytes(standard.to_ascii_uppercase().as_bytes()).ok()
+}
+
+/// What a reference leads to, both looked through for keywords that have no effect.
+pub fn object<'t>(resolver: &mut Resolver<'t>, item: Value<'t>, object: &Object) -> Option<Value<'t>> {
+    let target = resolver.follow(item)?;
+    beside_reference(resolver, item);
+    keywords(resolver, target, object);
+    Some(target)
+}
+
+/// Tells of each keyword of an object that has no effect, or is newer than its document. Answers
+/// whether the object is met for the first time.
+pub fn keywords<'t>(resolver: &mut Resolver<'t>, value: Value<'t>, object: &Object) -> bool {
+    let first_met = value.is_mapping() && resolver.first_met(value);
+    for (key, _) in value.entries().filter(|_| first_met) {
+        let text = key.text();
+        match object.since(text) {
+            Some(since) if since > resolver.format() => newer(resolver, key, since),
+            Some(_) => {}
+            None if text.starts_with("x-") || text == "$ref" => {}
+            None if near_miss(resolver, key, object) => {}
+            None => {
+                let message = format!("`{}` is no keyword of {}", cut(text), object.what);
+                resolver.report(key.problem(Severity::Note, UNUSED, message));
+            }
+        }
+    }
+    first_met
+}
+
+/// Warns of keys that are probably misspelt, and of no others.
+pub fn near_misses<'t>(resolver: &mut Resolver<'t>, value: Value<'t>, object: &Object) {
+    for (key, _) in value.entries() {
+        if !key.text().starts_with("x-") && object.since(key.text()).is_none() {
+            near_miss(resolver, key, object);
+        }
+    }
+}
+
+/// 3.1, 4.8.23: a reference may have a summary and a description beside it, and nothing else.
+pub fn beside_reference<'t>(resolver: &mut Resolver<'t>, item: Value<'t>) {
+    if item.get("$ref").and_then(Value::as_str).is_none() || !resolver.first_met(item) {
         return;
     }
-    let mut problem = key.problem(
-        Severity::Warning,
-        NEAR_MISS,
-        format!("`{text}` is no method and no keyword of a path item"),
-    );
-    if let Some(near) = slip(&text.to_ascii_lowercase(), METHODS.into_iter().chain(OTHERS)) {
-        problem = problem.hint(format!("did you mean `{near}`?"));
+    for (key, _) in item.entries() {
+        let text = key.text();
+        if !["$ref", "summary", "description"].contains(&text) && !text.starts_with("x-") {
+            let message = format!("`{}` stands beside a `$ref`, and has no effect", cut(text));
+            resolver.report(key.problem(Severity::Note, UNUSED, message));
+        }
     }
-    resolver.report(problem);
 }
 
-/// Warns of keys that are probably misspelt: an `exmaples` is silently nothing otherwise.
-pub fn near_misses<'t>(resolver: &mut Resolver<'t>, value: Value<'t>, known: &[&str]) {
-    for (key, _) in value.entries() {
-        let text = key.text();
-        if text.starts_with("x-") || text == "$ref" || known.contains(&text) {
-            continue;
-        }
-        if let Some(near) = slip(text, known.iter().copied()) {
-            resolver.report(
-                key.problem(Severity::Warning, NEAR_MISS, format!("unknown keyword `{text}`"))
-                    .hint(format!("did you mean `{near}`?")),
-            );
-        }
-    }
+fn newer<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, since: Format) {
+    let version = if since == Format::V31 { "3.1" } else { "3.2" };
+    let message = format!("`{}` came with OpenAPI {version}, and is read all the same", key.text());
+    resolver.report(key.problem(Severity::Note, UNUSED, message).hint(format!(
+        "other tools may leave it out, unless the document begins with `openapi: {version}.0`"
+    )));
+}
+
+/// Whether a key is a slip of a keyword: an `exmaples` is silently nothing otherwise.
+fn near_miss<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, object: &Object) -> bool {
+    let text = key.text();
+    let other_case = object.known().find(|known| known.eq_ignore_ascii_case(text));
+    let Some(near) = other_case.or_else(|| slip(text, object.known())) else { return false };
+    resolver.report(
+        key.problem(Severity::Warning, NEAR_MISS, format!("unknown keyword `{text}`"))
+            .hint(format!("did you mean `{near}`?")),
+    );
+    true
 }
 
 /// What stands under a key of an object. A key without a value (`parameters:`) is as if it were not

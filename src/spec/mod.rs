@@ -14,6 +14,10 @@ use crate::tree::Tree;
 
 mod v3;
 
+mod parameter;
+
+mod example;
+
 mod extension;
 
 mod server;
@@ -22,11 +26,16 @@ mod keyword;
 
 mod resolve;
 
+mod identity;
+
+mod uri;
+
 pub mod document;
 
 pub use document::Document;
 
-/// The texts and files there are, by name. A name is an absolute path with `/`, without `.` and `..`.
+/// The texts and files there are, by name. A name is an absolute path with `/`, without `.` and `..`, or
+/// an absolute URL without a fragment.
 #[derive(Debug, Clone, Default)]
 pub struct Trees {
     there: HashMap<Arc<str>, Arc<Tree>>,
@@ -65,6 +74,13 @@ impl Trees {
     /// Why a file can't be had; none if it was never asked for.
     pub fn why_absent(&self, name: &str) -> Option<&str> {
         self.absent.get(name).map(String::as_str)
+    }
+
+    /// Every tree, that one first, the others by their names.
+    fn in_order(&self, first: &str) -> Vec<&Arc<Tree>> {
+        let mut trees: Vec<_> = self.there.iter().collect();
+        trees.sort_by_key(|(name, _)| (&***name != first, *name));
+        trees.into_iter().map(|(_, tree)| tree).collect()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -107,7 +123,7 @@ pub fn read<'t>(trees: &'t Trees, name: &str) -> Reading<'t> {
         let missing = Diagnostic::new(Severity::Error, NOT_OPENAPI, format!("{name} was not read"));
         return Reading { document: None, referred: Referred::default(), diagnostics: vec![missing] };
     };
-    let mut resolver = resolve::Resolver::new(trees);
+    let mut resolver = resolve::Resolver::new(trees, tree.name());
     let document = v3::document(&mut resolver, tree);
     let (referred, diagnostics) = resolver.finish();
     Reading { document, referred, diagnostics }

@@ -1,4 +1,4 @@
-//! OpenAPI 3.0 and 3.1 to the model.
+//! OpenAPI 3.0, 3.1 and 3.2 to the model.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,24 +7,35 @@ use http::Method;
 
 use super::NOT_OPENAPI;
 use super::document::{
-    Callback, Document, Example, Field, Format, Location, Media, Operation, Parameter, Response, Shown,
-    StatusPattern, Style,
+    Callback, Document, Field, Format, Media, Operation, Parameter, Response, StatusPattern,
 };
-use super::extension::{NOT_BUILT, duration, extension, extension_key, refs};
-use super::keyword::{NEAR_MISS, given, method, near_misses, unknown_method, wrong_type};
+use super::example::{data, examples, schemas, shown};
+use super::extension::{duration, extension, extension_key, refs};
+use super::keyword::{
+    COMPONENTS, HEADER, MEDIA_TYPE, OPERATION, PATH_ITEM, REQUEST_BODY, RESPONSE, ROOT, beside_reference,
+    given, keywords, method, near_misses, object, standard_method, wrong_type,
+};
+use super::parameter::{parameters, with_shared};
 use super::resolve::Resolver;
 use super::server::bases;
-use crate::diagnostic::{Code, Severity, slip};
+use crate::diagnostic::{Code, Severity, cut};
 use crate::tree::{Key, Kind, Spot, Tree, Value};
 
 const BAD_PATH: Code = Code("SI0102");
 const BAD_STATUS: Code = Code("SI0103");
-const BAD_PARAMETER: Code = Code("SI0104");
-const BAD_EXAMPLE: Code = Code("SI0105");
+const UNKNOWN_VERSION: Code = Code("SI0114");
+const NO_RESPONSES: Code = Code("SI0116");
+const ODD_METHOD: Code = Code("SI0119");
+
 /// Reads one document; none, with a diagnostic, if it is no OpenAPI 3 document.
 pub fn document<'t>(resolver: &mut Resolver<'t>, tree: &'t Arc<Tree>) -> Option<Document<'t>> {
     let root = tree.root();
     let (openapi, format) = version(resolver, root)?;
+    resolver.read_as(format);
+    keywords(resolver, root, &ROOT);
+    if let Some(components) = given(resolver, root.get("components")) {
+        near_misses(resolver, components, &COMPONENTS);
+    }
     let info = root.get("info");
     let text = |key| info.and_then(|info: Value<'t>| info.get(key));
     let mut document = Document {
@@ -42,16 +53,7 @@ pub fn document<'t>(resolver: &mut Resolver<'t>, tree: &'t Arc<Tree>) -> Option<
             }
         }
         Some(paths) => resolver.report(wrong_type(paths, "`paths`", "a mapping of paths")),
-        None if root.get("paths").is_some() => {}
-        None => {
-            let found = root.entries().map(|(key, _)| key);
-            if let Some(key) = found.into_iter().find(|key| slip(key.text(), ["paths"]).is_some()) {
-                resolver.report(
-                    key.problem(Severity::Warning, NEAR_MISS, format!("unknown keyword `{}`", key.text()))
-                        .hint("did you mean `paths`?"),
-                );
-            }
-        }
+        None => {}
     }
     Some(document)
 }
@@ -59,29 +61,39 @@ pub fn document<'t>(resolver: &mut Resolver<'t>, tree: &'t Arc<Tree>) -> Option<
 fn version<'t>(resolver: &mut Resolver<'t>, root: Value<'t>) -> Option<(String, Format)> {
     if let Some(openapi) = root.get("openapi") {
         let version = openapi.text().unwrap_or_default().into_owned();
-        let format = match version.get(..3).unwrap_or(&version) {
-            "3" | "3.0" => Some(Format::V30),
-            "3.1" => Some(Format::V31),
+        let mut parts = version.split('.');
+        let format = match (parts.next(), parts.next()) {
+            (Some("3"), None | Some("0")) => Some(Format::V30),
+            (Some("3"), Some("1")) => Some(Format::V31),
+            (Some("3"), Some("2")) => Some(Format::V32),
+            (Some("3"), Some(_)) => {
+                let message = format!("OpenAPI {} is not known yet, and is read as 3.2", cut(&version));
+                resolver.report(
+                    openapi
+                        .problem(Severity::Warning, UNKNOWN_VERSION, message)
+                        .hint("what it brought has no effect; 3.0, 3.1 and 3.2 are known"),
+                );
+                Some(Format::V32)
+            }
             _ => None,
         };
         if let Some(format) = format {
             return Some((version, format));
         }
+        let message = format!("OpenAPI {} is not read by this version", cut(&version));
         resolver.report(
-            openapi
-                .problem(
-                    Severity::Error,
-                    NOT_OPENAPI,
-                    format!("OpenAPI {version} is not read by this version"),
-                )
-                .hint("OpenAPI 3.0 and 3.1 are"),
+            openapi.problem(Severity::Error, NOT_OPENAPI, message).hint("OpenAPI 3.0, 3.1 and 3.2 are"),
         );
         return None;
     }
-    let problem = match root.get_entry("swagger") {
-        Some((key, _)) => key
-            .problem(Severity::Error, NOT_OPENAPI, "Swagger 2.0 is not read by this version")
-            .hint("convert the document to OpenAPI 3.0, with `swagger2openapi` for one"),
+    let problem = match root.get_entry("swagger").or_else(|| root.get_entry("swaggerVersion")) {
+        Some((key, version)) => {
+            let version = version.text().unwrap_or_default();
+            let message = format!("Swagger {} is not read by this version", cut(&version));
+            key.problem(Severity::Error, NOT_OPENAPI, message).hint(
+                "convert the document to OpenAPI 3.0, with `swagger2openapi` or `api-spec-converter` for one",
+            )
+        }
         None => root
             .problem(Severity::Error, NOT_OPENAPI, "this is no OpenAPI document: it has no `openapi` keyword")
             .hint("begin it with `openapi: 3.1.0`"),
@@ -113,36 +125,92 @@ fn path_item<'t>(
         let hint = format!("describe what comes after `{path}` as parameters");
         resolver.report(key.problem(Severity::Warning, BAD_PATH, message).hint(hint));
     }
-    // 3.1, 4.8.9: fields beside a path item's `$ref` are left to the reader; the item's own come first.
-    let Some(target) = resolver.follow(item) else { return };
-    let own = if target.is(item) { None } else { Some(item) };
-    let field = |name: &str| own.and_then(|own| own.get(name)).or_else(|| target.get(name));
-    if !target.is_mapping() {
-        // An empty path item (`/health:` with nothing below) is allowed.
-        if target.kind() != Kind::Null {
-            resolver.report(wrong_type(target, "a path item", "a mapping"));
-        }
-        return;
-    }
-    let shared = parameters(resolver, field("parameters"));
-    let servers = field("servers");
-    let entries: Vec<_> = own.into_iter().chain([target]).flat_map(Value::entries).collect();
-    for (position, (method_key, value)) in entries.iter().enumerate() {
-        let Some(method) = method(method_key.text()) else {
-            unknown_method(resolver, *method_key);
-            continue;
-        };
-        if entries[..position].iter().any(|(earlier, _)| earlier.text() == method_key.text()) {
-            continue;
-        }
-        let Some(value) = given(resolver, Some(*value)) else { continue };
-        if !value.is_mapping() {
-            resolver.report(wrong_type(value, "an operation", "a mapping"));
-            continue;
-        }
+    let item = PathItem::of(resolver, item);
+    let shared = parameters(resolver, item.get("parameters"));
+    let servers = item.get("servers");
+    for (method_key, method, value) in item.operations(resolver) {
         let bases = bases(resolver, value.get("servers").or(servers).or_else(|| root.get("servers")));
-        operations.push(operation(resolver, key, *method_key, method, value, &shared, bases));
+        operations.push(operation(resolver, key, method_key, method, value, &shared, bases));
     }
+}
+
+/// A path item, and those that its `$ref` leads to. 3.1, 4.8.9: what counts where both have a field
+/// is left to the reader; here the item's own comes first.
+struct PathItem<'t> {
+    levels: Vec<Value<'t>>,
+}
+
+impl<'t> PathItem<'t> {
+    fn of(resolver: &mut Resolver<'t>, item: Value<'t>) -> Self {
+        let levels = resolver.follow_each(item);
+        for level in &levels {
+            keywords(resolver, *level, &PATH_ITEM);
+        }
+        // An empty path item (`/health:` with nothing below) is allowed.
+        if let Some(odd) = levels.last().filter(|last| !last.is_mapping() && last.kind() != Kind::Null) {
+            resolver.report(wrong_type(*odd, "a path item", "a mapping"));
+        }
+        PathItem { levels }
+    }
+
+    fn get(&self, field: &str) -> Option<Value<'t>> {
+        self.levels.iter().find_map(|level| level.get(field))
+    }
+
+    /// Each method once, in the order of the text.
+    fn operations(&self, resolver: &mut Resolver<'t>) -> Vec<(Key<'t>, Method, Value<'t>)> {
+        let fields = self.levels.iter().flat_map(|level| level.entries());
+        let mut candidates: Vec<_> =
+            fields.filter_map(|(key, value)| Some((key, method(key.text())?, value))).collect();
+        candidates.extend(additional_operations(resolver, self.get("additionalOperations")));
+        let mut known = HashSet::new();
+        let mut found = Vec::new();
+        for (key, method, value) in candidates {
+            let Some(value) = given(resolver, Some(value)) else { continue };
+            if !known.insert(method.clone()) {
+                continue;
+            }
+            match value.is_mapping() {
+                true => found.push((key, method, value)),
+                false => resolver.report(wrong_type(value, "an operation", "a mapping")),
+            }
+        }
+        found
+    }
+}
+
+/// 3.2, 4.9: operations by the name of their method, its case kept.
+fn additional_operations<'t>(
+    resolver: &mut Resolver<'t>,
+    list: Option<Value<'t>>,
+) -> Vec<(Key<'t>, Method, Value<'t>)> {
+    let Some(list) = given(resolver, list) else { return Vec::new() };
+    if !list.is_mapping() {
+        resolver.report(wrong_type(list, "`additionalOperations`", "a mapping of methods to operations"));
+    }
+    let mut found = Vec::new();
+    for (key, value) in list.entries().filter(|(key, _)| !key.text().starts_with("x-")) {
+        let name = key.text();
+        if let Some(standard) = standard_method(name) {
+            let field = standard.as_str().to_ascii_lowercase();
+            let message = format!("the method `{name}` has a keyword of its own");
+            let hint = format!("write it as `{field}:` beside `additionalOperations`");
+            resolver.report(key.problem(Severity::Warning, ODD_METHOD, message).hint(hint));
+            found.push((key, standard, value));
+            continue;
+        }
+        // Nobody's method is longer, and it becomes part of labels.
+        let method = Some(name).filter(|name| name.len() <= 64);
+        match method.and_then(|name| Method::from_bytes(name.as_bytes()).ok()) {
+            Some(method) => found.push((key, method, value)),
+            None => {
+                let message = format!("`{}` can't be a method", cut(name));
+                let hint = "write letters and digits, as `COPY`; its operation is left out";
+                resolver.report(key.problem(Severity::Warning, ODD_METHOD, message).hint(hint));
+            }
+        }
+    }
+    found
 }
 
 fn operation<'t>(
@@ -154,7 +222,7 @@ fn operation<'t>(
     shared: &[Parameter<'t>],
     bases: Vec<String>,
 ) -> Operation<'t> {
-    near_misses(resolver, value, &OPERATION_KEYS);
+    form(resolver, key, value);
     Operation {
         key,
         path_key,
@@ -171,149 +239,24 @@ fn operation<'t>(
     }
 }
 
-const OPERATION_KEYS: [&str; 12] = [
-    "tags",
-    "summary",
-    "description",
-    "externalDocs",
-    "operationId",
-    "parameters",
-    "requestBody",
-    "responses",
-    "callbacks",
-    "deprecated",
-    "security",
-    "servers",
-];
-
-const MEDIA_KEYS: [&str; 6] = ["schema", "example", "examples", "encoding", "itemSchema", "itemEncoding"];
-
-/// 3.1, 4.8.10: an operation's parameter replaces the path item's of the same name and place.
-fn with_shared<'t>(mut own: Vec<Parameter<'t>>, shared: &[Parameter<'t>]) -> Vec<Parameter<'t>> {
-    let known: HashSet<_> = own.iter().map(|own| (own.name, own.location)).collect();
-    own.extend(shared.iter().filter(|shared| !known.contains(&(shared.name, shared.location))).cloned());
-    own
-}
-
-fn parameters<'t>(resolver: &mut Resolver<'t>, list: Option<Value<'t>>) -> Vec<Parameter<'t>> {
-    let Some(list) = given(resolver, list) else { return Vec::new() };
-    if !list.is_sequence() {
-        resolver.report(wrong_type(list, "`parameters`", "a sequence"));
-        return Vec::new();
+/// The form of an operation, of a path or a callback.
+fn form<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, value: Value<'t>) {
+    let first_met = keywords(resolver, value, &OPERATION);
+    let has_responses = value.get("responses").is_some_and(|responses| responses.kind() != Kind::Null);
+    if first_met && !has_responses && resolver.format() == Format::V30 {
+        let message = format!("`{}` has no `responses`", key.text());
+        resolver.report(
+            key.problem(Severity::Warning, NO_RESPONSES, message)
+                .hint("describe one at least, as `responses: {'200': {description: ...}}`"),
+        );
     }
-    list.items().filter_map(|item| parameter(resolver, item)).collect()
-}
-
-fn parameter<'t>(resolver: &mut Resolver<'t>, item: Value<'t>) -> Option<Parameter<'t>> {
-    let value = resolver.follow(item)?;
-    let name = value.get("name").and_then(Value::as_str);
-    let place = value.get("in").and_then(Value::as_str);
-    let (Some(name), Some(place)) = (name, place) else {
-        let problem = value.problem(Severity::Error, BAD_PARAMETER, "a parameter needs `name` and `in`");
-        resolver.report(problem);
-        return None;
-    };
-    let location = match place {
-        "path" => Location::Path,
-        "query" => Location::Query,
-        "header" => Location::Header,
-        "cookie" => Location::Cookie,
-        other => {
-            let problem = value.get("in").unwrap_or(value).problem(
-                Severity::Error,
-                BAD_PARAMETER,
-                format!("a parameter in `{other}` is not known"),
-            );
-            resolver.report(problem.hint("path, query, header and cookie are"));
-            return None;
-        }
-    };
-    let mut examples = examples(resolver, value);
-    // A parameter may carry `content` with one media type instead of a schema.
-    let content = value.get("content").and_then(|content| content.entries().next());
-    if let Some((_, media)) = content
-        && examples.is_empty()
-    {
-        examples = self::examples(resolver, media);
-    }
-    let (style, explode) = style(value, location);
-    let schema = value.get("schema").or_else(|| content.and_then(|(_, media)| media.get("schema")));
-    Some(Parameter {
-        at: value,
-        name,
-        location,
-        style,
-        explode,
-        required: value.get("required").and_then(Value::as_bool).unwrap_or(false),
-        schema,
-        media: content.map(|(key, _)| key.text()),
-        examples,
-    })
-}
-
-/// 3.2, 4.12.3: the style that a parameter is written in, and whether its items stand apart.
-fn style(parameter: Value<'_>, location: Location) -> (Style, bool) {
-    let style = match (parameter.get("style").and_then(Value::as_str), location) {
-        (Some("simple"), _) => Style::Simple,
-        (Some("matrix"), _) => Style::Matrix,
-        (Some("label"), _) => Style::Label,
-        (Some("form"), _) => Style::Form,
-        (Some("spaceDelimited"), _) => Style::SpaceDelimited,
-        (Some("pipeDelimited"), _) => Style::PipeDelimited,
-        (Some("deepObject"), _) => Style::DeepObject,
-        (Some("cookie"), _) => Style::Cookie,
-        (_, Location::Path | Location::Header) => Style::Simple,
-        (_, Location::Query | Location::Querystring | Location::Cookie) => Style::Form,
-    };
-    let explode = parameter.get("explode").and_then(Value::as_bool);
-    (style, explode.unwrap_or(matches!(style, Style::Form | Style::Cookie)))
-}
-
-/// The `examples` and the singular `example` of a parameter, a header or a media type.
-fn examples<'t>(resolver: &mut Resolver<'t>, value: Value<'t>) -> Vec<Example<'t>> {
-    let mut found = Vec::new();
-    if let Some(named) = given(resolver, value.get("examples")) {
-        if !named.is_mapping() && !named.is_sequence() {
-            resolver.report(wrong_type(named, "`examples`", "a mapping of names to examples"));
-        }
-        for (key, item) in named.entries() {
-            let Some(example) = resolver.follow(item) else { continue };
-            match example.get("value") {
-                Some(value) => found.push(data(Some(key.text()), value)),
-                None => no_value(resolver, key, example),
-            }
-        }
-        for item in named.items() {
-            found.push(data(None, item));
-        }
-    }
-    if let Some(value) = value.get("example") {
-        found.push(data(None, value));
-    }
-    found
-}
-
-fn data<'t>(name: Option<&'t str>, value: Value<'t>) -> Example<'t> {
-    Example { name, at: value, shown: Shown::Data(value) }
-}
-
-fn no_value<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, example: Value<'t>) {
-    let name = key.text();
-    let planned = ["externalValue", "dataValue", "serializedValue"];
-    let problem = match planned.iter().find(|planned| example.get(planned).is_some()) {
-        Some(planned) => {
-            let message = format!("example `{name}` has its value in `{planned}`, which is not built yet");
-            key.problem(Severity::Warning, NOT_BUILT, message).hint("write it as `value` to have it served")
-        }
-        None => key
-            .problem(Severity::Warning, BAD_EXAMPLE, format!("example `{name}` has no `value`"))
-            .hint("an example is a mapping: put what it shows under `value:`"),
-    };
-    resolver.report(problem);
 }
 
 fn request_body<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Media<'t>> {
-    let Some(body) = given(resolver, operation.get("requestBody")) else { return Vec::new() };
+    let item = operation.get("requestBody");
+    let Some(body) = given(resolver, item) else { return Vec::new() };
+    item.into_iter().for_each(|item| beside_reference(resolver, item));
+    keywords(resolver, body, &REQUEST_BODY);
     media_types(resolver, body.get("content"))
 }
 
@@ -325,28 +268,19 @@ fn media_types<'t>(resolver: &mut Resolver<'t>, content: Option<Value<'t>>) -> V
     content.entries().map(|(key, value)| media_type(resolver, key, value)).collect()
 }
 
-fn media_type<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, value: Value<'t>) -> Media<'t> {
-    near_misses(resolver, value, &MEDIA_KEYS);
+fn media_type<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, item: Value<'t>) -> Media<'t> {
+    let at = Spot::Key(key);
+    let Some(value) = object(resolver, item, &MEDIA_TYPE) else {
+        // A response without this one would be taken for one without content.
+        return Media { name: key.text(), at, schema: None, item_schema: None, examples: Vec::new() };
+    };
     let mut found = examples(resolver, value);
     if found.is_empty() {
         let shown = schemas(resolver, value).into_iter().find_map(shown);
         found.extend(shown.map(|value| data(None, value)));
     }
     let (schema, item_schema) = (value.get("schema"), value.get("itemSchema"));
-    Media { name: key.text(), at: Spot::Key(key), schema, item_schema, examples: found }
-}
-
-/// The schema of a media type, a parameter or a header, and what its `$ref` leads to: since 3.1 other
-/// keywords may stand beside one, and they come first.
-fn schemas<'t>(resolver: &mut Resolver<'t>, value: Value<'t>) -> Vec<Value<'t>> {
-    let own = value.get("schema");
-    let target = own.and_then(|schema| resolver.follow(schema));
-    own.into_iter().chain(target).collect()
-}
-
-/// JSON Schema 2020-12, 9.5, and 3.0's own `example`: a schema may show an instance of itself.
-fn shown(schema: Value<'_>) -> Option<Value<'_>> {
-    schema.get("example").or_else(|| schema.get("examples").and_then(|list| list.items().next()))
+    Media { name: key.text(), at, schema, item_schema, examples: found }
 }
 
 fn responses<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Response<'t>> {
@@ -363,7 +297,7 @@ fn responses<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Respo
             );
             continue;
         };
-        let Some(value) = resolver.follow(item) else { continue };
+        let Some(value) = object(resolver, item, &RESPONSE) else { continue };
         let content = media_types(resolver, value.get("content"));
         let headers = given(resolver, value.get("headers"));
         let headers = headers.map(|headers| fields(resolver, headers)).unwrap_or_default();
@@ -375,8 +309,14 @@ fn responses<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Respo
 fn fields<'t>(resolver: &mut Resolver<'t>, headers: Value<'t>) -> Vec<Field<'t>> {
     let mut found = Vec::new();
     for (key, item) in headers.entries() {
-        let Some(value) = resolver.follow(item) else { continue };
+        let Some(value) = object(resolver, item, &HEADER) else { continue };
         let mut examples = examples(resolver, value);
+        let content = given(resolver, value.get("content")).and_then(|content| content.entries().next());
+        if let Some((_, media)) = content.filter(|_| examples.is_empty())
+            && let Some(media) = object(resolver, media, &MEDIA_TYPE)
+        {
+            examples = self::examples(resolver, media);
+        }
         if examples.is_empty() {
             let shown = schemas(resolver, value).into_iter().find_map(|schema| {
                 let first = schema.get("enum").and_then(|list| list.items().next());
@@ -401,17 +341,12 @@ fn callbacks<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Callb
             resolver.report(wrong_type(callback, "a callback", "a mapping of URL keys to path items"));
         }
         for (url, item) in callback.entries().filter(|(url, _)| !url.text().starts_with("x-")) {
-            let Some(item) = resolver.follow(item) else { continue };
+            let item = PathItem::of(resolver, item);
             let shared = parameters(resolver, item.get("parameters"));
-            for (key, value) in item.entries() {
-                match method(key.text()) {
-                    Some(method) => {
-                        let mut call = call(resolver, name, url, key, method, value);
-                        call.parameters = with_shared(call.parameters, &shared);
-                        found.push(call);
-                    }
-                    None => unknown_method(resolver, key),
-                }
+            for (key, method, value) in item.operations(resolver) {
+                let mut call = call(resolver, name, url, key, method, value);
+                call.parameters = with_shared(call.parameters, &shared);
+                found.push(call);
             }
         }
     }
@@ -426,6 +361,7 @@ fn call<'t>(
     method: Method,
     value: Value<'t>,
 ) -> Callback<'t> {
+    form(resolver, key, value);
     let own = value.get("x-standin-callback");
     let microcks = value.get("x-microcks-callback");
     if let Some(own) = own {
@@ -452,9 +388,10 @@ fn call<'t>(
 mod tests {
     use std::time::Duration;
 
+    use super::super::document::Shown;
     use super::*;
 
-    /// The operations and problems of a document whose `paths` are these.
+    /// The operations of a document whose `paths` are these, and its problems but for notes.
     #[track_caller]
     fn check(paths: &str, expected: &str) {
         let text = format!("openapi: 3.1.0\ninfo: {{title: t, version: '1'}}\n{paths}");
@@ -481,7 +418,8 @@ mod tests {
                 lines.push(format!("  {} {} {}", callback.method, callback.name, names.join(",")));
             }
         }
-        lines.extend(reading.diagnostics.iter().map(ToString::to_string));
+        let told = reading.diagnostics.iter().filter(|diagnostic| diagnostic.severity != Severity::Note);
+        lines.extend(told.map(ToString::to_string));
         assert_eq!(lines.join("\n"), expected);
     }
 

@@ -575,3 +575,22 @@ async fn a_broken_template_is_served_as_it_stands() {
     let standin = serving(paths).await;
     standin.get("/a").await.is(200, "a {{ request. b");
 }
+
+// What OpenAPI 3.2 brought.
+
+#[tokio::test]
+async fn methods_that_http_does_not_name_are_answered() {
+    let standin = serving(
+        "
+    /items:
+      query:
+        requestBody: {content: {application/json: {examples: {a: {value: {q: 1}}, b: {value: {q: 2}}}}}}
+        responses: {'200': {content: {application/json: {examples: {a: {value: one}, b: {value: two}}}}}}
+      additionalOperations:
+        COPY: {responses: {'201': {content: {application/json: {example: copied}}}}}
+",
+    )
+    .await;
+    standin.send(request("QUERY", "/items").json(r#"{"q": 2}"#)).await.is(200, r#""two""#);
+    standin.send(request("COPY", "/items")).await.is(201, r#""copied""#);
+}

@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+
 use super::Exchange;
 use crate::mock::message::Request;
 use crate::spec::document::Location;
@@ -21,6 +24,10 @@ pub enum WantedValue {
     One(Box<str>),
     /// An array, whatever the order; sorted, each once.
     Set(Box<[Box<str>]>),
+    /// The whole query by its pairs, as [`pairs`] gives them.
+    Pairs(Box<[Box<str>]>),
+    /// The whole query as JSON.
+    Json(serde_json::Value),
 }
 
 /// A body that an exchange gives for the request.
@@ -28,6 +35,10 @@ pub enum WantedValue {
 pub enum WantedBody {
     Json(Arc<serde_json::Value>),
     Text(Arc<str>),
+    /// A sequential media type's items.
+    Sequence(Arc<[serde_json::Value]>),
+    /// What is no text, byte for byte.
+    Bytes(Bytes),
 }
 
 /// More is better: a body that fits, then the number of values.
@@ -57,9 +68,17 @@ impl Exchange {
 
 impl Wanted {
     fn fits<'m>(&'m self, values: &mut Values<'_, 'm>) -> bool {
+        if let WantedValue::Json(wanted) = &self.value {
+            let query = percent_decode_str(values.request.head.query.unwrap_or_default());
+            let found: Option<serde_json::Value> = serde_json::from_slice(&Cow::from(query)).ok();
+            return found.is_some_and(|found| equal(wanted, &found));
+        }
         let found = values.of(self.location, &self.name);
         match &self.value {
             WantedValue::One(value) => matches!(found, [only] if **only == **value),
+            WantedValue::Pairs(pairs) => found.iter().map(AsRef::as_ref).eq(pairs.iter().map(AsRef::as_ref)),
+            // Looked at above.
+            WantedValue::Json(_) => false,
             WantedValue::Set(set) => {
                 // `a=1&a=2` and `a=1,2` are two ways to write one array.
                 let mut items: Vec<&str> = match found {
@@ -78,6 +97,11 @@ impl WantedBody {
     fn fits(&self, request: &Request<'_>) -> bool {
         match self {
             WantedBody::Json(wanted) => request.body.json().is_some_and(|body| equal(wanted, body)),
+            WantedBody::Sequence(wanted) => request.body.sequence().is_some_and(|body| {
+                body.len() == wanted.len()
+                    && body.iter().zip(&**wanted).all(|(body, wanted)| equal(wanted, body))
+            }),
+            WantedBody::Bytes(wanted) => request.body.bytes() == wanted,
             WantedBody::Text(wanted) => request.body.text().is_some_and(|body| body.trim() == wanted.trim()),
         }
     }
@@ -106,10 +130,24 @@ impl<'r, 'a> Values<'r, 'a> {
             Location::Header => {
                 request.header(name).map(|value| Cow::Borrowed(value.trim())).into_iter().collect()
             }
-            Location::Querystring => request.head.query.map(Cow::Borrowed).into_iter().collect(),
+            Location::Querystring => {
+                pairs(request.head.query.unwrap_or_default()).into_iter().map(Cow::Owned).collect()
+            }
             Location::Cookie => request.cookie(name).into_iter().collect(),
         }
     }
+}
+
+/// The pairs of a query as a set: written in one way, sorted, each once.
+pub fn pairs(query: &str) -> Vec<String> {
+    let mut pairs: Vec<String> = url::form_urlencoded::parse(query.as_bytes())
+        .map(|(name, value)| {
+            url::form_urlencoded::Serializer::new(String::new()).append_pair(&name, &value).finish()
+        })
+        .collect();
+    pairs.sort_unstable();
+    pairs.dedup();
+    pairs
 }
 
 /// JSON equality, numbers by value: `1` is `1.0`.

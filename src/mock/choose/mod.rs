@@ -12,7 +12,7 @@ mod fit;
 
 mod prefer;
 
-pub use fit::{Wanted, WantedBody, WantedValue};
+pub use fit::{Wanted, WantedBody, WantedValue, pairs};
 pub use prefer::Asked;
 
 /// What one example name joins across parameters, request body and one response.

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
-use super::{BAD_HEADER, Compiler, made, wanted_body, wanted_value};
+use super::{BAD_HEADER, Compiler, made, wanted_body, wanted_query, wanted_value};
 use crate::diagnostic::Severity;
 use crate::mock::body;
 use crate::mock::choose::{Described, Exchange, Exchanges, Wanted, WantedBody};
-use crate::mock::media::MediaType;
+use crate::mock::media::{MediaType, Syntax};
 use crate::mock::reply::{Content, Reply};
 use crate::mock::template::Template;
 use crate::spec::document::{Example, Field, Location, Response, StatusPattern};
@@ -279,7 +279,10 @@ impl<'t> Compiler<'_, 't> {
             {
                 return None;
             }
-            let value = wanted_value(example)?;
+            let value = match parameter.location {
+                Location::Querystring => wanted_query(parameter, example)?,
+                _ => wanted_value(parameter, example)?,
+            };
             Some(Wanted { name: parameter.name.into(), location: parameter.location, value })
         });
         wanted.collect()
@@ -289,9 +292,9 @@ impl<'t> Compiler<'_, 't> {
     fn bodies(&mut self, given: Option<&Vec<(usize, &Example<'t>)>>) -> Arc<[WantedBody]> {
         let wanted = given.into_iter().flatten().map(|(number, example)| {
             let media = &self.operation.bodies[*number];
-            let json = MediaType::parse(media.name).is_some_and(|media| media.is_json());
-            let wanted = self.shared.wanted.entry(made(example.at, json));
-            wanted.or_insert_with(|| wanted_body(example, json)).clone()
+            let syntax = MediaType::parse(media.name).map_or(Syntax::Other, |media| media.syntax());
+            let wanted = self.shared.wanted.entry(made(example.data.unwrap_or(example.at), syntax));
+            wanted.or_insert_with(|| wanted_body(example, syntax)).clone()
         });
         wanted.collect()
     }

@@ -181,6 +181,22 @@ impl Builder {
         }
     }
 
+    /// One line of text, which no value can end: control characters never pass. If a `{{ }}` of it
+    /// does not parse, all of it is kept as it stands.
+    pub fn line(&mut self, text: &str) -> Result<(), Error> {
+        self.stir(text);
+        match embedded(text, Place::Header) {
+            Ok(parts) => {
+                self.append(parts);
+                Ok(())
+            }
+            Err(error) => {
+                self.push(&Place::Header.literal(text));
+                Err(error)
+            }
+        }
+    }
+
     pub fn finish(self) -> Template {
         Template { parts: self.parts.into_boxed_slice(), salt: self.salt }
     }
