@@ -33,6 +33,9 @@ const BAD_MODE: Code = Code("SI0209");
 const RULE_WITHOUT_OPERATION: Code = Code("SI0210");
 const CALLBACK_WITHOUT_BODY: Code = Code("SI0211");
 const NOT_FINAL: Code = Code("SI0212");
+const UNREACHABLE: Code = Code("SI0213");
+const UNREAD_PATTERN: Code = Code("SI0214");
+const EMPTY_SEGMENT: Code = Code("SI0215");
 
 /// Bodies by the example that they are made from: thousands of operations may refer to one, and what
 /// they come to is read, kept, and complained about once.
@@ -69,6 +72,7 @@ impl Mocks {
         let mut diagnostics = Vec::new();
         let mut places: Vec<Key<'_>> = Vec::new();
         let mut shared = Shared::default();
+        let mut previous = None;
         let mut matched = vec![false; config.rules.iter().map(|rule| rule.operations.len()).sum()];
         for (number, source) in sources.iter().enumerate() {
             let document = &source.document;
@@ -91,20 +95,31 @@ impl Mocks {
                 };
                 let mut compiled = compiler.operation(number, bases);
                 let at = mocks.operations.len();
+                let mut odd = previous != Some(operation.path.as_ptr());
+                previous = Some(operation.path.as_ptr());
                 for base in bases {
-                    match mocks.table.insert(base, operation.path, operation.method.clone(), at) {
-                        Ok(()) => compiled.routed = true,
-                        Err(route::Taken(target)) => {
-                            diagnostics.push(same_route(
-                                operation,
-                                base,
-                                &mocks.operations,
-                                target,
-                                &places,
-                                at,
-                            ));
-                        }
+                    let template = route::Template::parse(base, operation.path, &operation.parameters);
+                    if std::mem::take(&mut odd) {
+                        diagnostics.extend(odd_template(operation, &template));
                     }
+                    let conditional = !template.conditions.is_empty();
+                    let target = route::Target { operation: at, base: route::path::segments(base).count() };
+                    let added = mocks.table.insert(template, operation.method.clone(), target);
+                    compiled.routed |= added.is_ok();
+                    diagnostics.extend(added.err().map(|refused| match refused {
+                        route::Refused::TooLong => too_long(operation),
+                        route::Refused::Taken(target) => {
+                            let code = if conditional { UNREACHABLE } else { SAME_ROUTE };
+                            let route = format!("{} {base}{}", operation.method, operation.path);
+                            same_route(
+                                code,
+                                operation,
+                                &route,
+                                mocks.operations.get(target.operation),
+                                places.get(target.operation),
+                            )
+                        }
+                    }));
                 }
                 places.push(operation.key);
                 mocks.operations.push(compiled);
@@ -115,18 +130,20 @@ impl Mocks {
     }
 }
 
+/// `other` is none where another base path of the same operation has the route.
 fn same_route(
+    code: Code,
     operation: &document::Operation<'_>,
-    base: &str,
-    compiled: &[Operation],
-    target: route::Target,
-    places: &[Key<'_>],
-    at: usize,
+    route: &str,
+    other: Option<&Operation>,
+    first: Option<&Key<'_>>,
 ) -> Diagnostic {
-    let route = format!("{} {base}{}", operation.method, operation.path);
-    let first = places.get(target.operation).copied().filter(|_| target.operation != at);
-    let problem = operation.key.problem(Severity::Warning, SAME_ROUTE, format!("`{route}` is there already"));
-    match (first, compiled.get(target.operation)) {
+    let message = match code {
+        UNREACHABLE => format!("`{route}` is never found: a route with the same conditions is there already"),
+        _ => format!("`{route}` is there already"),
+    };
+    let problem = operation.key.problem(Severity::Warning, code, message);
+    match (first, other) {
         (Some(first), Some(other)) => {
             let place = first.place();
             problem.hint(format!(
@@ -136,6 +153,41 @@ fn same_route(
         }
         _ => problem,
     }
+}
+
+fn too_long(operation: &document::Operation<'_>) -> Diagnostic {
+    let message =
+        format!("`{}` is never found: its path is longer than any that is looked up", operation.method);
+    operation.key.problem(Severity::Warning, UNREACHABLE, message).hint("a path may have 500 segments")
+}
+
+/// What may surprise in a path key; told once, whatever its methods and base paths.
+fn odd_template(operation: &document::Operation<'_>, template: &route::Template) -> Vec<Diagnostic> {
+    let key = operation.path_key;
+    let literals = template.segments.iter().map(|segment| match segment {
+        route::Segment::Literal(text) => Some(text.as_str()),
+        route::Segment::Templated(_) => None,
+    });
+    let literals: Vec<_> = literals.collect();
+    let mut found = Vec::new();
+    if literals.iter().any(|literal| matches!(literal, Some("." | ".."))) {
+        let message = "no client asks for this path: `.` and `..` are resolved before a request is sent";
+        found.push(
+            key.problem(Severity::Warning, UNREACHABLE, message).hint("write the path that they lead to"),
+        );
+    }
+    if literals.iter().rev().skip(1).any(|literal| *literal == Some("")) {
+        let message = "the path has an empty segment, which a request must have too";
+        found.push(
+            key.problem(Severity::Note, EMPTY_SEGMENT, message).hint("write one `/` if `//` is a slip"),
+        );
+    }
+    if let Some(unread) = &template.unread {
+        let message =
+            format!("the pattern of `{{{unread}}}` is not looked at: the parameter takes any one segment");
+        found.push(key.problem(Severity::Note, UNREAD_PATTERN, message));
+    }
+    found
 }
 
 fn unmatched_rules(config: &Config, matched: &[bool], mocks: &Mocks, diagnostics: &mut Vec<Diagnostic>) {
@@ -170,15 +222,18 @@ impl<'t> Compiler<'_, 't> {
             Some(id) => id.into(),
             None => format!("{} {template}", operation.method).into(),
         };
-        let templates: Vec<_> = bases.iter().map(|base| format!("{base}{}", operation.path)).collect();
+        // A rule may name a path with or without what it says of the query.
+        let bare = Some(route::bare(operation.path)).filter(|bare| *bare != operation.path);
+        let paths = bare.into_iter().chain([operation.path]);
+        let templates: Vec<_> =
+            paths.flat_map(|path| bases.iter().map(move |base| format!("{base}{path}"))).collect();
         let rule = self.rule(&templates);
         let (mode, decided_by) = self.mode(rule.0);
         let unmatched = self.unmatched(rule.1);
         let exchanges = self.exchanges(&label);
         let callbacks = self.callbacks(&exchanges);
-        let parameters = route::parameters(operation.path).map(Into::into);
-        let base_parameters = route::parameters(base).map(Into::into);
-        let parameters: Box<[Box<str>]> = base_parameters.chain(parameters).collect();
+        let parameters =
+            route::Template::parse(base, operation.path, &operation.parameters).parameters.into();
         let empties = exchanges.responses.iter().filter_map(|response| response.empty.as_deref());
         let replies = exchanges.all.iter().flat_map(|exchange| &exchange.replies).chain(empties);
         let needs_body = exchanges.look_at_body()

@@ -77,8 +77,8 @@ pub struct Operation {
     /// False where another document, or another operation, has all its routes.
     pub routed: bool,
     unmatched: Unmatched,
-    /// Names of the template's parameters, as the route captures them.
-    parameters: Box<[Box<str>]>,
+    /// The template's parameters, as the route captures them.
+    parameters: Box<[route::Captured]>,
     exchanges: Exchanges,
     callbacks: Box<[Arc<Plan>]>,
     needs_body: bool,
@@ -130,18 +130,16 @@ impl Mocks {
             Err(problem) => return Found::Refused(problem),
         };
         let path = route::path::canonical(head.path);
-        match self.table.find(&path, head.method) {
+        match self.table.find(&path, head) {
             route::Found::Route { target, captures } => {
                 let operation = &self.operations[target.operation];
                 if asked.unwrap_or(operation.mode) == Mode::Pass {
                     return Found::Pass(target.operation);
                 }
-                let decode = |value: &str| {
-                    let decoded = percent_encoding::percent_decode_str(value).decode_utf8_lossy();
-                    Cow::Owned(decoded.into_owned())
-                };
-                let names = operation.parameters.iter().map(AsRef::as_ref);
-                let params = names.zip(captures.into_iter().map(decode)).collect();
+                let pairs = operation.parameters.iter().zip(captures);
+                let params = pairs
+                    .map(|(parameter, value)| (&*parameter.name, Cow::Owned(parameter.decode(value))))
+                    .collect();
                 Found::Mock(Hit {
                     operation,
                     number: target.operation,
@@ -151,7 +149,8 @@ impl Mocks {
                 })
             }
             route::Found::OtherMethods(methods) => Found::OtherMethods(methods),
-            route::Found::Nothing => match self.mistakable(&path, head.method, asked) {
+            route::Found::Undecided => Found::Refused(undecided(head)),
+            route::Found::Nothing => match self.mistakable(&path, head, asked) {
                 Some(operation) => Found::Refused(Problem::new(
                     problem::AMBIGUOUS_PATH,
                     format!(
@@ -178,8 +177,8 @@ impl Mocks {
     }
 
     /// The operation, not passed, that another server might take this path for.
-    fn mistakable(&self, path: &str, method: &Method, asked: Option<Mode>) -> Option<&Operation> {
-        route::path::readings(path).iter().find_map(|reading| match self.table.find(reading, method) {
+    fn mistakable(&self, path: &str, head: &Head<'_>, asked: Option<Mode>) -> Option<&Operation> {
+        route::path::readings(path).iter().find_map(|reading| match self.table.find(reading, head) {
             route::Found::Route { target, .. } => {
                 let operation = &self.operations[target.operation];
                 (asked.unwrap_or(operation.mode) != Mode::Pass).then_some(operation)
@@ -187,6 +186,12 @@ impl Mocks {
             _ => None,
         })
     }
+}
+
+/// The documents' templates read the path in more ways than are looked at.
+fn undecided(head: &Head<'_>) -> Problem {
+    let detail = format!("too many parameters of the documents' paths may take parts of {}", head.path);
+    Problem::new(problem::AMBIGUOUS_PATH, detail)
 }
 
 /// Bytes of a path that its first `segments` segments take.
@@ -491,10 +496,10 @@ mod tests {
         };
         let headers: String = (0..20_000).map(|n| format!("h{n}: {{example: 1}}, ")).collect();
         let paths = format!(
-            "paths: {{/a: {{post: {{parameters: [{{name: q, in: query, examples: {{$ref: '#/x/q'}}}}], requestBody: {{$ref: '#/x/b'}}, \
-             responses: {{200: {{$ref: '#/x/r'}}, 201: {{$ref: '#/x/r'}}, 202: {{$ref: '#/x/r'}}}}}}}}}}\n\
-             x:\n  b: {{content: {{text/plain: {{examples: {{$ref: '#/x/q'}}}}}}}}\n  \
-             r: {{headers: {{{headers}}}, content: {{text/plain: {{examples: {{$ref: '#/x/q'}}}}}}}}\n  q:\n{}",
+            "paths: {{/a: {{post: {{parameters: [{{name: q, in: query, examples: {{$ref: '#/x-x/q'}}}}], requestBody: {{$ref: '#/x-x/b'}}, \
+             responses: {{200: {{$ref: '#/x-x/r'}}, 201: {{$ref: '#/x-x/r'}}, 202: {{$ref: '#/x-x/r'}}}}}}}}}}\n\
+             x:\n  b: {{content: {{text/plain: {{examples: {{$ref: '#/x-x/q'}}}}}}}}\n  \
+             r: {{headers: {{{headers}}}, content: {{text/plain: {{examples: {{$ref: '#/x-x/q'}}}}}}}}\n  q:\n{}",
             examples("v")
         );
         let started = std::time::Instant::now();
