@@ -498,7 +498,7 @@ mod tests {
         let paths = format!(
             "paths: {{/a: {{post: {{parameters: [{{name: q, in: query, examples: {{$ref: '#/x-x/q'}}}}], requestBody: {{$ref: '#/x-x/b'}}, \
              responses: {{200: {{$ref: '#/x-x/r'}}, 201: {{$ref: '#/x-x/r'}}, 202: {{$ref: '#/x-x/r'}}}}}}}}}}\n\
-             x:\n  b: {{content: {{text/plain: {{examples: {{$ref: '#/x-x/q'}}}}}}}}\n  \
+             x-x:\n  b: {{content: {{text/plain: {{examples: {{$ref: '#/x-x/q'}}}}}}}}\n  \
              r: {{headers: {{{headers}}}, content: {{text/plain: {{examples: {{$ref: '#/x-x/q'}}}}}}}}\n  q:\n{}",
             examples("v")
         );
