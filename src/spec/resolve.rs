@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use url::Url;
+
 use super::{Referred, Trees};
 use crate::diagnostic::{Code, Diagnostic, Severity, nearest};
 use crate::tree::Value;
@@ -85,28 +87,17 @@ impl<'t> Resolver<'t> {
 
     fn target(&mut self, reference: Value<'t>, text: &str, hops: &mut usize) -> Option<Value<'t>> {
         let (file, fragment) = text.split_once('#').unwrap_or((text, ""));
-        if file.contains("://") {
-            self.report(
-                reference
-                    .problem(
-                        Severity::Error,
-                        REMOTE,
-                        format!("`{text}` is on another host, and is not fetched"),
-                    )
-                    .hint("keep a copy beside the document and refer to it by its file name"),
-            );
-            return None;
-        }
         let root = if file.is_empty() {
             reference.tree().root()
         } else {
-            let name = join(reference.tree().name(), &decode(file));
+            let name = join(reference.tree().name(), file);
+            let code = if name.starts_with('/') { UNRESOLVED } else { REMOTE };
             let (tree, absent) = (self.trees.get(&name), self.trees.why_absent(&name));
             self.referred.texts.insert(name);
             if tree.is_none() {
                 let reason = absent.unwrap_or("it was not read");
                 let message = format!("`{file}` can't be referred to: {reason}");
-                self.report(reference.problem(Severity::Error, UNRESOLVED, message));
+                self.report(reference.problem(Severity::Error, code, message));
             }
             tree?.root()
         };
@@ -175,8 +166,17 @@ fn near_miss(root: Value<'_>, pointer: &str) -> Option<String> {
     None
 }
 
-/// RFC 3986, 5.2.4 for file names: `path` relative to the folder of `base`.
+/// RFC 3986, 5.2: `path` relative to the file or URL `base`.
 fn join(base: &str, path: &str) -> String {
+    let url = Url::parse(path).or_else(|_| Url::parse(base).and_then(|base| base.join(path)));
+    match url {
+        Ok(url) => url.to_string(),
+        Err(_) => join_files(base, &decode(path)),
+    }
+}
+
+/// RFC 3986, 5.2.4 for file names.
+fn join_files(base: &str, path: &str) -> String {
     let folder = base.rsplit_once('/').map_or("", |(folder, _)| folder);
     let full = if path.starts_with('/') { path.to_owned() } else { format!("{folder}/{path}") };
     let mut segments: Vec<&str> = Vec::new();
@@ -212,5 +212,14 @@ mod tests {
         check_join("/specs/parts/b.yaml", "../c.yaml", "/specs/c.yaml");
         check_join("/a.yaml", "../../c.yaml", "/c.yaml");
         check_join("/specs/a.yaml", "/other/c.yaml", "/other/c.yaml");
+        check_join("/specs/a.yaml", "b%20c.yaml", "/specs/b c.yaml");
+    }
+
+    #[test]
+    fn a_url_stays_one() {
+        check_join("/specs/a.yaml", "http://a.test/b/../c.yaml", "http://a.test/c.yaml");
+        check_join("http://a.test/v1/a.yaml?x", "b%20c.yaml", "http://a.test/v1/b%20c.yaml");
+        check_join("http://a.test/v1/a.yaml", "/etc/passwd", "http://a.test/etc/passwd");
+        check_join("/specs/a.yaml", "file:///etc/passwd", "file:///etc/passwd");
     }
 }
