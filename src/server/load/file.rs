@@ -1,0 +1,79 @@
+//! Texts on disk.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Of at most `limit` bytes, so that a device or a log is not swallowed.
+pub(super) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
+    let file = File::open(path).map_err(|error| reason(&error))?;
+    let meta = file.metadata().map_err(|error| reason(&error))?;
+    if meta.is_dir() {
+        return Err("it is a folder".to_owned());
+    }
+    // Room for the file as it is, so that a large one is not copied as it grows.
+    let size = usize::try_from(meta.len()).unwrap_or(usize::MAX);
+    let mut bytes = Vec::with_capacity(size.min(limit).saturating_add(1));
+    let most = u64::try_from(limit).unwrap_or(u64::MAX);
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| reason(&error))?;
+    if bytes.len() > limit {
+        return Err(format!("it is larger than {limit} bytes (`reading.size`)"));
+    }
+    Ok(bytes)
+}
+
+/// The file that a document means by a path, links resolved, if that is in one of `folders`.
+///
+/// A file that is not there is told apart from one outside only inside, so that a document can't
+/// find out what there is elsewhere.
+pub(super) fn inside(path: &Path, folders: &[PathBuf]) -> Result<PathBuf, String> {
+    let there = nearest(path).and_then(|there| there.canonicalize().ok());
+    if !there.is_some_and(|there| folders.iter().any(|folder| there.starts_with(folder))) {
+        return Err("it is outside the document's folder; a `root` that has it would allow it".to_owned());
+    }
+    let real = path.canonicalize().map_err(|error| reason(&error))?;
+    // To open a pipe could take for ever.
+    match real.metadata() {
+        Ok(meta) if !meta.is_file() && !meta.is_dir() => Err("it is no file".to_owned()),
+        _ => Ok(real),
+    }
+}
+
+/// As much of a path as there is. From the top, since what is missing may have thousands of parts.
+pub(super) fn nearest(path: &Path) -> Option<&Path> {
+    let parts: Vec<&Path> = path.ancestors().collect();
+    parts.into_iter().rev().take_while(|part| part.exists()).last()
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "there is no such file".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// What a file looked like, to notice a change without reading it.
+pub type Stamp = Option<Look>;
+
+/// Size and time alone do not tell: tools set times, and images have one for all files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    modified: SystemTime,
+    size: u64,
+    /// The device and the number on it: another file by that name.
+    file: (u64, u64),
+    /// Of anything about the file; no tool sets it.
+    changed: (i64, i64),
+}
+
+pub fn stamp(path: &Path) -> Stamp {
+    let meta = std::fs::metadata(path).ok()?;
+    Some(Look {
+        modified: meta.modified().ok()?,
+        size: meta.len(),
+        file: (meta.dev(), meta.ino()),
+        changed: (meta.ctime(), meta.ctime_nsec()),
+    })
+}
