@@ -230,6 +230,8 @@ async fn whole(mut answer: reqwest::Response, limit: usize) -> Result<Body, Fail
         }
         body.extend_from_slice(&chunk);
     }
+    // A tree keeps its text, and should not keep room for twice as much.
+    body.shrink_to_fit();
     Ok(Body::Whole(body))
 }
 

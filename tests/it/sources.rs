@@ -188,6 +188,18 @@ async fn a_url_that_fails_keeps_its_last_good_version() {
 }
 
 #[tokio::test]
+async fn a_url_that_hangs_delays_no_file() {
+    let site = Site::with("/api.yaml", &pets("one")).await;
+    let config = format!("specs: [{{source: '{}'}}, {{source: a.yaml}}]\n{POLL}", site.url("/api.yaml"));
+    let cats = |says| document(&operation("get", "/cats", says));
+    let standin = Standin::with().config(&config).file("a.yaml", &cats("one")).start().await;
+    site.answers("/api.yaml", Reply::new(200, pets("two")).after(&Gate::closed()));
+    site.is_asked("/api.yaml", 1).await;
+    standin.folder.write("a.yaml", &cats("two"));
+    within(Duration::from_secs(8), "the file's change", says(&standin, "/cats", "two")).await;
+}
+
+#[tokio::test]
 async fn a_start_waits_for_urls_that_fail() {
     let asked = Mutex::new(0);
     let site = Upstream::answering(move |_| {

@@ -77,3 +77,54 @@ pub fn stamp(path: &Path) -> Stamp {
         changed: (meta.ctime(), meta.ctime_nsec()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(folder: &Path, path: &str, expected: Result<&str, &str>) {
+        let folders = [folder.canonicalize().unwrap()];
+        let path = folder.join("own").join(path);
+        let found = inside(&path, &[folders[0].join("own")]);
+        let found = found.map(|real| real.strip_prefix(&folders[0]).unwrap().display().to_string());
+        assert_eq!(found.as_deref().map_err(String::as_str), expected, "{}", path.display());
+    }
+
+    #[test]
+    fn a_file_is_inside_where_links_lead_to() {
+        const OUTSIDE: Result<&str, &str> =
+            Err("it is outside the document's folder; a `root` that has it would allow it");
+        const NONE: Result<&str, &str> = Err("there is no such file");
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(path("own/..v1")).unwrap();
+        std::fs::create_dir(path("own2")).unwrap();
+        for file in ["own/a", "own/..v1/b", "own2/c"] {
+            std::fs::write(path(file), "").unwrap();
+        }
+        for (to, link) in
+            [("..v1", "own/..data"), ("..data/b", "own/b"), ("../own2/c", "own/c"), ("/none", "own/d")]
+        {
+            std::os::unix::fs::symlink(to, path(link)).unwrap();
+        }
+        check(folder.path(), "a", Ok("own/a"));
+        check(folder.path(), "b", Ok("own/..v1/b"));
+        check(folder.path(), "c", OUTSIDE);
+        check(folder.path(), "../own2/c", OUTSIDE);
+        check(folder.path(), "../own2/none", OUTSIDE);
+        check(folder.path(), "/etc/passwd", OUTSIDE);
+        check(folder.path(), "none", NONE);
+        check(folder.path(), "d", NONE);
+        // Looked at from its end, this would take as long as two thousand others.
+        check(folder.path(), &"x/".repeat(1900), NONE);
+        let _socket = std::os::unix::net::UnixListener::bind(path("own/s")).unwrap();
+        check(folder.path(), "s", Err("it is no file"));
+    }
+
+    #[test]
+    fn a_device_without_end_is_not_swallowed() {
+        let zeros = read(Path::new("/dev/zero"), 10);
+        assert_eq!(zeros, Err("it is larger than 10 bytes (`reading.size`)".to_owned()));
+    }
+}
