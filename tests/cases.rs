@@ -269,7 +269,7 @@ fn compile(file: &File) -> Result<Mocks, Vec<String>> {
         read(&format!("{FOLDER}/document.yaml"), None, None);
     }
     for entry in &config.specs {
-        read(&entry.source, entry.base_path.clone(), entry.mode);
+        read(&entry.source.to_string(), entry.base_path.clone(), entry.mode);
     }
     let (mocks, more) = Mocks::compile(&sources, &config);
     diagnostics.extend(more);

@@ -26,7 +26,10 @@ pub fn check(flags: Check) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    let (loaded, compiled) = super::compile(&config);
+    let (loaded, compiled) = match super::compile(&config) {
+        Ok(read) => read,
+        Err(error) => return super::cannot_read(&error),
+    };
     let diagnostics: Vec<Diagnostic> = compiled.diagnostics().cloned().collect();
     match format {
         Format::Json => print(&findings(documents(&loaded, &compiled.mocks), &diagnostics)),

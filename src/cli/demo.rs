@@ -46,12 +46,7 @@ fn prepare(flags: Demo) -> std::io::Result<(Plan, SocketAddr, PathBuf)> {
     let receiver = on_a_thread(Router::new().fallback(receive))?;
     let server = Server { scheme: Scheme::Http, host: upstream.ip().to_string(), port: upstream.port() };
     let mut config = Config::default();
-    config.specs.push(Spec {
-        source: document.to_string_lossy().into(),
-        base_path: None,
-        upstream: None,
-        mode: None,
-    });
+    config.specs.push(Spec::new(config::Source::Path(document)));
     config.upstreams.insert(DEFAULT_UPSTREAM.to_owned(), Upstream::new(vec![server]));
     let set = |flag: Option<String>, name| {
         let variable = || std::env::var(name).ok().filter(|value| !value.is_empty());

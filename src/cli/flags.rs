@@ -111,9 +111,12 @@ pub struct Sources {
     /// The config file [default: standin.yaml or config/standin.yaml]
     #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// An OpenAPI document, or a folder of them; can be repeated
+    /// An OpenAPI document, a folder of them, a pattern or a URL; can be repeated
     #[arg(long = "spec", value_name = "SOURCE")]
     pub specs: Vec<String>,
+    /// A folder that documents may refer to files in, besides their own
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<String>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum)]

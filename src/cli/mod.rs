@@ -16,9 +16,10 @@ pub mod flags;
 pub mod report;
 
 use std::io::Write;
+use std::process::ExitCode;
 
 use standin::config::Config;
-use standin::server::load::{self, Compiled, Loaded};
+use standin::server::load::{self, Compiled, Loaded, Web};
 
 /// Documents, listeners or certificates are wrong.
 const BROKEN: u8 = 1;
@@ -27,10 +28,23 @@ const BROKEN: u8 = 1;
 const USAGE: u8 = 2;
 
 /// Reads and compiles the documents of a config, as `run` does.
-fn compile(config: &Config) -> (Loaded, Compiled) {
-    let loaded = load::load(config, &Loaded::default());
+fn compile(config: &Config) -> std::io::Result<(Loaded, Compiled)> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let web = runtime.block_on(async {
+        let web = Web::new();
+        web.expect(config).await;
+        web
+    });
+    let loaded = load::load(config, &Loaded::default(), &web);
     let compiled = load::compile(config, &loaded);
-    (loaded, compiled)
+    // A name that is still looked up is not waited for.
+    runtime.shutdown_background();
+    Ok((loaded, compiled))
+}
+
+fn cannot_read(error: &std::io::Error) -> ExitCode {
+    eprintln!("error: the documents can't be read: {error}");
+    ExitCode::from(BROKEN)
 }
 
 /// Prints a result. A reader that went away (`| head`) is no error.

@@ -16,7 +16,10 @@ pub fn routes(flags: Routes) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    let (loaded, compiled) = super::compile(&config);
+    let (loaded, compiled) = match super::compile(&config) {
+        Ok(read) => read,
+        Err(error) => return super::cannot_read(&error),
+    };
     match flags.format {
         Format::Json => print(&format!("{}\n", admin::table(&compiled.mocks))),
         Format::Text => print(&table(&compiled.mocks)),

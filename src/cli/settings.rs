@@ -26,6 +26,7 @@ const USUAL_FILES: [&str; 2] = ["standin.yaml", "config/standin.yaml"];
 pub struct Overrides {
     config: Option<PathBuf>,
     specs: Vec<Given>,
+    root: Option<Given>,
     upstream: Option<Given>,
     listen: Option<Given>,
     admin: Option<Given>,
@@ -58,7 +59,8 @@ impl From<Run> for Overrides {
 impl From<Sources> for Overrides {
     fn from(sources: Sources) -> Self {
         let specs = sources.specs.into_iter().map(|value| Given { by: "--spec", value }).collect();
-        Overrides { config: sources.config, specs, ..Overrides::default() }
+        let root = given("--root", sources.root);
+        Overrides { config: sources.config, specs, root, ..Overrides::default() }
     }
 }
 
@@ -122,6 +124,7 @@ impl Overrides {
                 .ok()
         };
         for (flag, name) in [
+            (&mut self.root, "STANDIN_ROOT"),
             (&mut self.upstream, "STANDIN_UPSTREAM"),
             (&mut self.listen, "STANDIN_LISTEN"),
             (&mut self.admin, "STANDIN_ADMIN"),
@@ -136,8 +139,8 @@ impl Overrides {
         if self.specs.is_empty() {
             let by = "STANDIN_SPEC";
             let sources = text(by).unwrap_or_default();
-            let sources = sources.split(',').map(str::trim).filter(|source| !source.is_empty());
-            self.specs = sources.map(|source| Given { by, value: source.to_owned() }).collect();
+            self.specs =
+                config::sources(&sources).map(|source| Given { by, value: source.to_owned() }).collect();
         }
         self.config = self.config.or_else(|| path("STANDIN_CONFIG").map(PathBuf::from));
         if problems.is_empty() { Ok(self) } else { Err(problems) }
@@ -162,6 +165,9 @@ impl Overrides {
         let file_is_good = problems.is_empty();
         if !self.specs.is_empty() {
             config.specs = self.specs.iter().filter_map(|given| given.spec(folder, problems)).collect();
+        }
+        if let Some(root) = read_given(&self.root, |text| config::root(text, folder), problems) {
+            config.specs.iter_mut().for_each(|spec| spec.root = Some(root.clone()));
         }
         if let Some(server) = read_given(&self.upstream, Server::from_str, problems) {
             let upstream =
@@ -198,7 +204,7 @@ impl Overrides {
 impl Given {
     fn spec(&self, folder: &Path, problems: &mut Vec<Diagnostic>) -> Option<Spec> {
         let source = self.read(|text| config::source(text, folder), problems)?;
-        Some(Spec { source, base_path: None, upstream: None, mode: None })
+        Some(Spec::new(source))
     }
 
     fn read<T>(
@@ -275,16 +281,20 @@ upstreams: {default: {servers: ['http://old'], connect_timeout: 9s}}
         };
         let here = format!("{}/", folder.path().display());
         read.map(|(mut config, _)| {
+            let below = |path: &Path| PathBuf::from(path.to_string_lossy().replace(&here, ""));
             for spec in &mut config.specs {
-                spec.source = spec.source.replace(&here, "");
+                if let config::Source::Path(path) = &mut spec.source {
+                    *path = below(path);
+                }
+                spec.root = spec.root.as_deref().map(below);
             }
             config
         })
         .map_err(lines)
     }
 
-    fn sources(config: &Config) -> Vec<&str> {
-        config.specs.iter().map(|spec| spec.source.as_str()).collect()
+    fn sources(config: &Config) -> Vec<String> {
+        config.specs.iter().map(|spec| spec.source.to_string()).collect()
     }
 
     #[track_caller]
@@ -324,6 +334,18 @@ upstreams: {default: {servers: ['http://old'], connect_timeout: 9s}}
 
         let config = read_with(None, "", &["STANDIN_SPEC=d, e"]).expect("a good config");
         assert_eq!(sources(&config), ["d", "e"]);
+    }
+
+    #[test]
+    fn a_root_flag_is_for_every_document() {
+        let file = Some("specs: [{source: a, root: b}, {source: c}]");
+        let roots = |flags, variables: &[&str]| {
+            let config = read_with(file, flags, variables).expect("a good config");
+            config.specs.into_iter().map(|spec| spec.root).collect::<Vec<_>>()
+        };
+        assert_eq!(roots("", &[]), [Some("b".into()), None]);
+        assert_eq!(roots("", &["STANDIN_ROOT=d"]), [Some("d".into()), Some("d".into())]);
+        assert_eq!(roots("--root /e", &["STANDIN_ROOT=d"]), [Some("/e".into()), Some("/e".into())]);
     }
 
     #[test]
@@ -410,7 +432,7 @@ upstreams: {default: {servers: ['http://old'], connect_timeout: 9s}}
         fs::write(&file, FILE).expect("to write");
         let (config, read) = read_in(&Overrides::default(), folder.path(), &|_| None).expect("a good config");
         assert_eq!(read.as_deref(), Some(file.as_path()));
-        assert_eq!(config.specs[0].source, folder.path().join("config/a.yaml").display().to_string());
+        assert_eq!(config.specs[0].source, config::Source::Path(folder.path().join("config/a.yaml")));
     }
 
     #[test]

@@ -1,8 +1,7 @@
-//! Where things are: listeners, upstream servers, callback targets, documents.
+//! Where things are: listeners, upstream servers, callback targets, base paths.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -213,25 +212,6 @@ impl FromStr for Target {
     }
 }
 
-/// A document's file or folder, as an absolute path if `folder` is one.
-pub fn source(text: &str, folder: &Path) -> Result<String, Problem> {
-    if text.is_empty() {
-        return Err(Problem::value("an empty path").hint("name a file or a folder"));
-    }
-    if text.starts_with("http://") || text.starts_with("https://") {
-        return Err(
-            not_built(format!("a document by URL, {},", quoted(text))).hint("name a file or a folder")
-        );
-    }
-    if text.contains(['*', '?']) {
-        return Err(not_built(format!("a glob, {},", quoted(text)))
-            .hint("name a file, or the folder: each document in it is read"));
-    }
-    // By components, which drops the `.` of `./specs`.
-    let path: PathBuf = folder.join(text).components().collect();
-    Ok(path.to_string_lossy().into_owned())
-}
-
 /// Where a document's paths begin: empty, or `/` and more without a slash at the end.
 pub(super) fn base_path(text: &str) -> Result<String, Problem> {
     if !text.is_empty() && !text.starts_with('/') {
@@ -407,17 +387,6 @@ mod tests {
                 ),
             );
         }
-    }
-
-    #[test]
-    fn a_source_is_relative_to_the_folder() {
-        let folder = Path::new("/etc/standin");
-        assert_eq!(source("./specs/a.yaml", folder).as_deref(), Ok("/etc/standin/specs/a.yaml"));
-        assert_eq!(source("../a.yaml", folder).as_deref(), Ok("/etc/standin/../a.yaml"));
-        assert_eq!(source("/a.yaml", folder).as_deref(), Ok("/a.yaml"));
-        assert!(source("", folder).is_err());
-        assert!(source("specs/*.yaml", folder).unwrap_err().message.contains("not built yet"));
-        assert!(source("https://a/b.yaml", folder).unwrap_err().message.contains("not built yet"));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use super::problem::{self, Problem, quoted};
 use super::section::{Item, Reader, Section};
 use super::{
     Admin, Callbacks, Config, DEFAULT_UPSTREAM, Limits, Log, LogFormat, Mode, NO_UPSTREAM, Order, Reload,
-    Rule, Selector, Server, Shutdown, Spec, Target, Unmatched, Upstream, address, amount, level,
+    Rule, Selector, Server, Shutdown, Source, Spec, Target, Unmatched, Upstream, address, amount, level,
+    source,
 };
 use crate::diagnostic::{Diagnostic, Severity, nearest};
 use crate::tree::{self, Kind, Tree};
@@ -154,11 +155,17 @@ fn upstream(item: &Item<'_>) -> Option<Upstream> {
 
 fn spec(item: &Item<'_>, folder: &Path, upstreams: &[&str]) -> Option<Spec> {
     item.section(|keys| {
-        let source = keys.required("source", |item| item.string(|text| address::source(text, folder)));
+        let source = keys.required("source", |item| item.string(|text| source::source(text, folder)));
         let base_path = keys.string("base_path", address::base_path);
         let upstream = keys.string("upstream", |name| known(name, upstreams));
         let mode = keys.scalar("mode", Mode::from_str);
-        Some(Spec { source: source?, base_path, upstream, mode })
+        let remote = keys.boolean("remote").unwrap_or(false);
+        let root = keys.string("root", |text| match source {
+            Some(Source::Url(_)) => Err(Problem::value("a document by URL refers to no file")
+                .hint("leave it out; `remote: true` lets it refer to other URLs")),
+            _ => source::root(text, folder),
+        });
+        Some(Spec { source: source?, base_path, upstream, mode, remote, root })
     })?
 }
 
@@ -213,6 +220,7 @@ fn reload(keys: &mut Section<'_>) -> Reload {
     Reload {
         watch: keys.boolean("watch").unwrap_or(default.watch),
         poll: keys.scalar("poll", amount::some_time).unwrap_or(default.poll),
+        start_wait: keys.scalar("start_wait", amount::duration).unwrap_or(default.start_wait),
     }
 }
 
@@ -368,7 +376,7 @@ mod tests {
         let folder = Path::new("/etc/standin");
         let read = parse("standin.yaml", example, &|_| None, folder).expect("the example is valid");
         let source = crate::config::source("specs", folder).expect("a folder");
-        let specs = vec![Spec { source, base_path: None, upstream: None, mode: None }];
+        let specs = vec![Spec::new(source)];
         assert_eq!(read, Config { upstreams, specs, ..Config::default() });
     }
 
@@ -391,7 +399,7 @@ upstreams:
   default: {servers: ["http://a", "h2c://b:1"], connect_timeout: 1s, response_timeout: 2m, host: preserve}
   other: {servers: https://c}
 specs:
-  - {source: specs/a.yaml, base_path: /v1/, upstream: other, mode: pass}
+  - {source: specs/a.yaml, base_path: /v1/, upstream: other, mode: pass, remote: true, root: ../shared}
   - source: /b.json
 mode: pass
 rules:
@@ -415,7 +423,7 @@ callbacks:
   queue: 3
   store: memory
   base_url: http://127.0.0.1:3000/base
-reload: {watch: false, poll: 1m}
+reload: {watch: false, poll: 1m, start_wait: 0s}
 limits: {connections: 1, header: 2KiB, headers: 3, uri: 4KB, write_timeout: 5s, keepalive: 0s, mocked_body: 6}
 reading: {size: 1MiB, depth: 7, nodes: 8, aliases: 9}
 threads: 2
@@ -449,12 +457,14 @@ log: {format: json, level: "warn,standin=debug"}
             .into(),
             specs: vec![
                 Spec {
-                    source: "/etc/standin/specs/a.yaml".into(),
+                    source: Source::Path("/etc/standin/specs/a.yaml".into()),
                     base_path: Some("/v1".into()),
                     upstream: Some("other".into()),
                     mode: Some(Mode::Pass),
+                    remote: true,
+                    root: Some("/etc/standin/../shared".into()),
                 },
-                Spec { source: "/b.json".into(), base_path: None, upstream: None, mode: None },
+                Spec::new(Source::Path("/b.json".into())),
             ],
             mode: Mode::Pass,
             rules: vec![
@@ -488,7 +498,7 @@ log: {format: json, level: "warn,standin=debug"}
                 queue: 3,
                 base_url: Some("http://127.0.0.1:3000/base".parse().expect("a URL")),
             },
-            reload: Reload { watch: false, poll: seconds(60) },
+            reload: Reload { watch: false, poll: seconds(60), start_wait: seconds(0) },
             reading: tree::Limits { size: 1 << 20, depth: 7, nodes: 8, aliases: 9 },
             limits: Limits {
                 connections: 1,
@@ -517,7 +527,7 @@ log: {format: json, level: "warn,standin=debug"}
         check("callbacks:\n  dely: 3s", "c:2:3: unknown key `dely` in `callbacks`; did you mean `delay`?");
         check(
             "reload: {watch: true, xyz: 1}",
-            "c:1:23: unknown key `xyz` in `reload`; known keys: `watch`, `poll`",
+            "c:1:23: unknown key `xyz` in `reload`; known keys: `watch`, `poll`, `start_wait`",
         );
         check(
             "shutdown: {a: 1}\nlimits: {b: 1}",
@@ -611,7 +621,8 @@ log: {format: json, level: "warn,standin=debug"}
 
     #[test]
     fn two_dollars_are_a_literal_one() {
-        assert_eq!(good("specs: [{source: 'a$${N}'}]").specs[0].source, "/etc/standin/a${N}");
+        let config = good("specs: [{source: a, base_path: '/$${N}'}]");
+        assert_eq!(config.specs[0].base_path.as_deref(), Some("/${N}"));
     }
 
     #[test]
@@ -656,14 +667,6 @@ log: {format: json, level: "warn,standin=debug"}
         );
         check_messages("listen: [{address: ':1', tls: {}}]", &["c:1:26: `listen[0].tls` is not built yet"]);
         check_messages("listen: unix:/run/a", &["c:1:9: `listen`: a unix socket is not built yet"]);
-        check_messages(
-            "specs: [{source: 'a/*.yaml'}]",
-            &["c:1:18: `specs[0].source`: a glob, `a/*.yaml`, is not built yet"],
-        );
-        check_messages(
-            "specs: [{source: 'http://a/b'}]",
-            &["c:1:18: `specs[0].source`: a document by URL, `http://a/b`, is not built yet"],
-        );
     }
 
     #[test]
@@ -807,6 +810,18 @@ log: {format: json, level: "warn,standin=debug"}
         check_messages("reload: {poll: 0s}", &["c:1:16: `reload.poll`: a duration of 0 makes no sense here"]);
         check_messages("listen: []", &["c:1:9: `listen`: an empty list makes no sense here"]);
         check_messages("admin: {hosts: ['a:1']}", &["c:1:17: `admin.hosts[0]`: `a:1` is no host name"]);
+    }
+
+    #[test]
+    fn a_url_has_no_root_and_its_password_is_never_repeated() {
+        check(
+            "specs: [{source: 'http://a/b', root: c}]",
+            "c:1:38: `specs[0].root`: a document by URL refers to no file; leave it out; `remote: true` lets it refer to other URLs",
+        );
+        check(
+            "specs: [{source: 'http://me:secret@a:99999/b'}]",
+            "c:1:18: `specs[0].source`: no URL: invalid port number",
+        );
     }
 
     #[test]

@@ -3,10 +3,11 @@
 //! A value that can't be right is refused here, with its place, so that nothing behind this module
 //! asks again. Reading is pure: the text, the environment and the folder come in as arguments.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use url::Url;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::tree;
@@ -14,6 +15,8 @@ use crate::tree;
 mod file;
 
 mod selector;
+
+mod source;
 
 mod address;
 
@@ -27,10 +30,11 @@ mod variable;
 
 mod problem;
 
-pub use address::{listen, source};
+pub use address::listen;
 pub use amount::duration;
 pub use level::level;
 pub use problem::Problem;
+pub use source::{root, source, sources};
 
 /// A key that no section has.
 pub const UNKNOWN_KEY: Code = Code("SI0901");
@@ -133,12 +137,60 @@ pub enum Scheme {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spec {
-    /// A file or a folder, relative to the folder of the config file (made absolute at parse).
-    pub source: String,
+    pub source: Source,
     /// Without a slash at its end: empty is the root.
     pub base_path: Option<String>,
     pub upstream: Option<String>,
     pub mode: Option<Mode>,
+    /// Whether its references may lead to other hosts.
+    pub remote: bool,
+    /// A folder that its references may reach besides its own.
+    pub root: Option<PathBuf>,
+}
+
+/// Where documents are read from. Paths are absolute.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    /// A file, or a folder of them.
+    Path(PathBuf),
+    /// Each file that a pattern matches.
+    Glob(Glob),
+    Url(Page),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Glob {
+    /// The pattern as a path: if there is a file of that name, it is meant.
+    pub literal: PathBuf,
+    /// Everything that matches is below it.
+    pub folder: PathBuf,
+    /// How many levels below the folder a match may be; none: any number.
+    pub depth: Option<usize>,
+    /// Whether names that begin with a dot are asked for.
+    pub hidden: bool,
+    matcher: source::Matcher,
+}
+
+/// What is fetched from an http or https URL.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// Without user information, so that it can be shown.
+    pub url: Url,
+    pub login: Option<Login>,
+}
+
+/// Sent as basic authentication, and never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    pub user: String,
+    pub password: String,
+}
+
+impl Spec {
+    /// A source about which the config says nothing else.
+    pub fn new(source: Source) -> Self {
+        Spec { source, base_path: None, upstream: None, mode: None, remote: false, root: None }
+    }
 }
 
 /// What happens to an operation's requests.
@@ -201,7 +253,7 @@ pub struct Callbacks {
     pub per_host: usize,
     pub concurrency: usize,
     pub queue: usize,
-    pub base_url: Option<url::Url>,
+    pub base_url: Option<Url>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,6 +279,8 @@ pub enum Target {
 pub struct Reload {
     pub watch: bool,
     pub poll: Duration,
+    /// How long URLs of `specs` that fail are tried again before the start.
+    pub start_wait: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -321,7 +375,7 @@ impl Default for Callbacks {
 
 impl Default for Reload {
     fn default() -> Self {
-        Reload { watch: true, poll: Duration::from_secs(10) }
+        Reload { watch: true, poll: Duration::from_secs(10), start_wait: Duration::from_secs(10) }
     }
 }
 

@@ -17,6 +17,8 @@ use rustls::ClientConfig;
 use tokio::time::Instant;
 use url::{Host, Url};
 
+use crate::config::Login;
+
 /// The connections that are kept for the next request, and what TLS needs.
 pub struct Fetch {
     clients: Mutex<Clients>,
@@ -31,6 +33,30 @@ pub struct Request {
     /// Without `host`, and without what frames the message.
     pub headers: HeaderMap,
     pub body: Bytes,
+}
+
+/// A question for a text.
+pub struct Question<'q> {
+    /// http or https.
+    pub url: Url,
+    pub headers: HeaderMap,
+    pub login: Option<&'q Login>,
+    /// Bytes of the answer's body.
+    pub limit: usize,
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Body,
+}
+
+pub enum Body {
+    Whole(Vec<u8>),
+    /// Longer than the limit, and not read to its end.
+    TooLong,
+    /// Not read: the status is not 200.
+    Unread,
 }
 
 /// Why there is no status.
@@ -114,7 +140,7 @@ impl Fetch {
                 .await;
             sent.map_err(Failure::of)
         });
-        let mut answer = answer.await.unwrap_or_else(|_| Err(Failure::timeout("no answer in time")))?;
+        let mut answer = answer.await.unwrap_or_else(|_| Err(Failure::late()))?;
         let status = answer.status();
         let drained = tokio::time::timeout_at(deadline, async {
             let mut left = BODY;
@@ -127,6 +153,30 @@ impl Fetch {
         });
         let _ = drained.await;
         Ok(status)
+    }
+
+    /// Gets a text from the first of `addresses` that answers, all of it before the deadline.
+    pub async fn get(
+        &self,
+        question: Question<'_>,
+        addresses: &[SocketAddr],
+        deadline: Instant,
+    ) -> Result<Answer, Failure> {
+        let answer = async {
+            let client = self.client(&question.url, addresses).await?;
+            let mut request = client.get(question.url).headers(question.headers);
+            if let Some(login) = question.login {
+                request = request.basic_auth(&login.user, Some(&login.password));
+            }
+            let answer = request.send().await.map_err(Failure::of)?;
+            let (status, headers) = (answer.status(), answer.headers().clone());
+            let body = match status {
+                StatusCode::OK => whole(answer, question.limit).await?,
+                _ => Body::Unread,
+            };
+            Ok(Answer { status, headers, body })
+        };
+        tokio::time::timeout_at(deadline, answer).await.unwrap_or_else(|_| Err(Failure::late()))
     }
 
     async fn client(&self, url: &Url, addresses: &[SocketAddr]) -> Result<reqwest::Client, Failure> {
@@ -165,6 +215,24 @@ impl Fetch {
         };
         self.tls.get_or_try_init(load).await.cloned()
     }
+}
+
+async fn whole(mut answer: reqwest::Response, limit: usize) -> Result<Body, Failure> {
+    // What the answer says of its length is a promise, so no more than the limit is made ready for it.
+    let length = usize::try_from(answer.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
+    if length > limit {
+        return Ok(Body::TooLong);
+    }
+    let mut body = Vec::with_capacity(length);
+    while let Some(chunk) = answer.chunk().await.map_err(Failure::of)? {
+        if body.len() + chunk.len() > limit {
+            return Ok(Body::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    // A tree keeps its text, and should not keep room for twice as much.
+    body.shrink_to_fit();
+    Ok(Body::Whole(body))
 }
 
 /// The addresses of a host: itself, if it is one.
@@ -258,6 +326,10 @@ impl Failure {
 
     fn tls(error: rustls::Error) -> Self {
         Failure { kind: Kind::Tls, message: error.to_string() }
+    }
+
+    fn late() -> Self {
+        Failure::timeout("no answer in time")
     }
 
     fn timeout(message: &str) -> Self {
@@ -369,6 +441,27 @@ mod tests {
         let status = Fetch::new().send(get(&format!("http://{address}/")), &[address], soon()).await;
         assert_eq!(status.unwrap(), 307);
         assert_eq!(connections.load(std::sync::atomic::Ordering::SeqCst), 1);
+    }
+
+    async fn text(answer: &'static str) -> String {
+        let (address, _) = receiver(answer).await;
+        let url = Url::parse(&format!("http://{address}/")).unwrap();
+        let question = Question { url, headers: HeaderMap::new(), login: None, limit: 5 };
+        let answer = Fetch::new().get(question, &[address], soon()).await.unwrap();
+        match answer.body {
+            Body::Whole(body) => String::from_utf8(body).unwrap(),
+            Body::TooLong => "too long".to_owned(),
+            Body::Unread => format!("unread {}", answer.status),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_text_is_read_up_to_its_limit() {
+        assert_eq!(text("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nabcde").await, "abcde");
+        assert_eq!(text("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n").await, "too long");
+        let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n";
+        assert_eq!(text(chunked).await, "too long");
+        assert_eq!(text("HTTP/1.1 404 No\r\n\r\n").await, "unread 404 Not Found");
     }
 
     #[tokio::test]

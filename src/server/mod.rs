@@ -109,7 +109,7 @@ impl Standin {
         let metrics = Arc::new(Metrics::new());
         let own: Vec<SocketAddr> = addresses.iter().copied().chain(admin_address).collect();
         let callbacks = Callbacks::start(&config.callbacks, own, metrics.clone());
-        let (in_force, loaded) = first.into_parts();
+        let (in_force, read) = first.into_parts();
         let live = Arc::new(Cell::new(in_force));
         let reloader = reload::Reloader::new(
             live.clone(),
@@ -117,7 +117,7 @@ impl Standin {
             callbacks.clone(),
             plan.reread,
             plan.config_file,
-            loaded,
+            read,
         );
         let reload = reloader.start();
         let (ready, draining) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));

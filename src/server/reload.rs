@@ -15,7 +15,7 @@ use tokio::task::JoinError;
 use super::callbacks::Callbacks;
 use super::in_force::{InForce, Served};
 use super::live::Cell;
-use super::load::{self, Loaded, Stamp, State};
+use super::load::{self, Loaded, Stamp, State, Web};
 use super::metrics::{Meters, Metrics, UNLISTED};
 use super::upstream::Upstream;
 use super::watch::Watch;
@@ -34,7 +34,7 @@ pub struct Handle(mpsc::Sender<Ask>);
 
 #[derive(Debug)]
 enum Ask {
-    /// Files may have changed; nothing happens if they have not.
+    /// Files or URLs may have changed; nothing happens if they have not.
     Changed,
     Now(oneshot::Sender<Outcome>),
 }
@@ -62,6 +62,7 @@ pub struct Reloader {
     pub callbacks: Callbacks,
     pub reread: Reread,
     pub config_file: Option<PathBuf>,
+    web: Arc<Web>,
     loaded: Arc<Loaded>,
     /// Whether the config file could not be read the last time.
     config_broken: bool,
@@ -72,31 +73,39 @@ pub struct Reloader {
 /// What is read at start, for the one who decides whether that is enough to serve.
 pub struct First {
     pub in_force: InForce,
-    loaded: Loaded,
+    read: Read,
     pub others: Vec<Diagnostic>,
+}
+
+/// What was read, and what is asked for more.
+pub struct Read {
+    loaded: Loaded,
+    web: Arc<Web>,
 }
 
 impl First {
     /// Reads and compiles everything. The documents of the result tell what is broken.
     pub async fn read(config: Config) -> First {
-        let prepared = prepare(Arc::new(config), Arc::new(Loaded::default())).await;
+        let web = Web::new();
+        web.expect(&config).await;
+        let prepared = prepare(Arc::new(config), Arc::new(Loaded::default()), web.clone()).await;
         let prepared = prepared.expect("nothing is served yet that a fault could end");
         let others = prepared.compiled.others.clone();
         let (in_force, loaded) = put_together(prepared, 1, &BTreeMap::new()).await;
-        First { in_force, loaded, others }
+        First { in_force, read: Read { loaded, web }, others }
     }
 
     /// The documents that nothing is served of, and that the config names.
     pub fn broken(&self) -> impl Iterator<Item = &Served> {
-        let documents = self.in_force.documents.iter().zip(&self.loaded.documents);
+        let documents = self.in_force.documents.iter().zip(&self.read.loaded.documents);
         documents
             .filter(|(served, loading)| served.state == State::Broken && loading.named)
             .map(|(served, _)| served)
     }
 
     /// Makes it the ground that reloads start from.
-    pub fn into_parts(self) -> (InForce, Loaded) {
-        (self.in_force, self.loaded)
+    pub fn into_parts(self) -> (InForce, Read) {
+        (self.in_force, self.read)
     }
 }
 
@@ -107,13 +116,21 @@ impl Reloader {
         callbacks: Callbacks,
         reread: Reread,
         config_file: Option<PathBuf>,
-        loaded: Loaded,
+        read: Read,
     ) -> Self {
         let config_stamp = config_file.as_deref().and_then(load::stamp);
-        let loaded = Arc::new(loaded);
-        let config_broken = false;
-        let reloader =
-            Reloader { live, metrics, callbacks, reread, config_file, loaded, config_broken, config_stamp };
+        let (loaded, web) = (Arc::new(read.loaded), read.web);
+        let reloader = Reloader {
+            live,
+            metrics,
+            callbacks,
+            reread,
+            config_file,
+            web,
+            loaded,
+            config_broken: false,
+            config_stamp,
+        };
         reloader.tell(&reloader.live.current(), &[], &[]);
         reloader
     }
@@ -133,9 +150,11 @@ impl Reloader {
                 if matches!(ask, Ask::Changed) {
                     // A folder may have come, or come back: what is in it counts from now on.
                     watch.look_at(self.files());
-                    if !watch.changed() {
+                    if !watch.changed() && !self.web.has_news() {
                         continue;
                     }
+                } else {
+                    self.web.poll().await;
                 }
                 let outcome = self.reload().await;
                 let wanted = &self.live.current().config.reload;
@@ -160,7 +179,7 @@ impl Reloader {
                 let _ = sender.try_send(Ask::Changed);
             }
         };
-        Watch::start(settings, self.files(), notify)
+        Watch::start(settings, self.files(), self.web.clone(), notify)
     }
 
     fn files(&self) -> BTreeMap<PathBuf, Stamp> {
@@ -180,7 +199,7 @@ impl Reloader {
         for key in config::needs_restart(&before.config, &config) {
             tracing::warn!(key, "this key of the config needs a restart to change");
         }
-        let Ok(prepared) = prepare(config, self.loaded.clone()).await else {
+        let Ok(prepared) = prepare(config, self.loaded.clone(), self.web.clone()).await else {
             // The panic itself is on stderr. What is in force goes on, and so does the watching.
             tracing::error!(
                 version = before.version,
@@ -272,9 +291,9 @@ fn log(diagnostic: &Diagnostic, state: State) {
 }
 
 /// Reads and compiles on a thread that may block.
-async fn prepare(config: Arc<Config>, previous: Arc<Loaded>) -> Result<Prepared, JoinError> {
+async fn prepare(config: Arc<Config>, previous: Arc<Loaded>, web: Arc<Web>) -> Result<Prepared, JoinError> {
     let work = move || {
-        let loaded = load::load(&config, &previous);
+        let loaded = load::load(&config, &previous, &web);
         let compiled = load::compile(&config, &loaded);
         Prepared { config, loaded, compiled }
     };

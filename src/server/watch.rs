@@ -1,4 +1,4 @@
-//! Notices that files may have changed.
+//! Notices that files or URLs may have changed.
 //!
 //! Not the files but their parent folders are watched: editors save by renaming, and a Kubernetes
 //! ConfigMap swaps the link `..data` beside them. What the system does not tell (NFS, overlays, no
@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-use super::load::{Stamp, stamp};
+use super::load::{Stamp, Web, stamp};
 use crate::config::Reload;
 
 /// Writes that belong together arrive within this time.
@@ -22,6 +22,10 @@ const QUIET: Duration = Duration::from_millis(60);
 /// A folder that never comes to rest is looked at this often.
 const LONGEST: Duration = Duration::from_millis(500);
 
+/// Folders that the system is asked to watch. There are as many watches for all processes of a user;
+/// further folders are polled.
+const WATCHED: usize = 1_024;
+
 pub struct Watch {
     stamps: BTreeMap<PathBuf, Stamp>,
     /// None: the config has it off, or the system can't.
@@ -29,6 +33,7 @@ pub struct Watch {
     stirred: Arc<Notify>,
     folders: BTreeMap<PathBuf, Option<Which>>,
     settling: tokio::task::JoinHandle<()>,
+    polling: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// Which folder a name stood for: device, number, and birth, since numbers are used again.
@@ -37,22 +42,25 @@ type Which = (u64, u64, Option<SystemTime>);
 impl Drop for Watch {
     fn drop(&mut self) {
         self.settling.abort();
+        self.polling.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }
 
 impl Watch {
-    /// Calls `notify` when one of `files` may have changed.
+    /// Calls `notify` when one of `files`, or a text of `web`, may have changed.
     pub fn start(
         config: &Reload,
         files: BTreeMap<PathBuf, Stamp>,
-        notify: impl Fn() + Send + Sync + 'static,
+        web: Arc<Web>,
+        notify: impl Fn() + Clone + Send + Sync + 'static,
     ) -> Watch {
         let stirred = Arc::new(Notify::new());
         let watcher = config.watch.then(|| watcher(stirred.clone())).flatten();
         let poll = config.watch.then_some(config.poll);
+        let polling = poll.map(|poll| tokio::spawn(ask(web, poll, notify.clone())));
         let settling = tokio::spawn(settle(stirred.clone(), poll, notify));
         let (stamps, folders) = (BTreeMap::new(), BTreeMap::new());
-        let mut watch = Watch { stamps, watcher, stirred, folders, settling };
+        let mut watch = Watch { stamps, watcher, stirred, folders, settling, polling };
         watch.look_at(files);
         watch
     }
@@ -80,7 +88,7 @@ impl Watch {
             for gone in self.folders.keys().filter(|folder| !folders.contains_key(*folder)) {
                 let _ = watcher.unwatch(gone);
             }
-            for folder in folders.keys().filter(|folder| !self.folders.contains_key(*folder)) {
+            for folder in folders.keys().take(WATCHED).filter(|folder| !self.folders.contains_key(*folder)) {
                 if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
                     tracing::warn!(folder = %folder.display(), %error, "this folder can't be watched; it is polled");
                 }
@@ -112,9 +120,23 @@ fn folders_of(file: &Path) -> Vec<PathBuf> {
     if file.is_dir() {
         return vec![file.to_owned()];
     }
-    let parent = |path: &Path| path.ancestors().skip(1).find(|folder| folder.is_dir()).map(Path::to_owned);
+    // From the top, since what is missing may have thousands of parts.
+    let parent = |path: &Path| {
+        let folders: Vec<&Path> = path.ancestors().skip(1).collect();
+        folders.into_iter().rev().take_while(|folder| folder.is_dir()).last().map(Path::to_owned)
+    };
     let real = file.canonicalize().ok().and_then(|real| parent(&real));
     parent(file).into_iter().chain(real).collect()
+}
+
+/// Asks for every URL again, now and then.
+async fn ask(web: Arc<Web>, poll: Duration, notify: impl Fn()) {
+    loop {
+        tokio::time::sleep(poll.max(QUIET)).await;
+        if web.poll().await {
+            notify();
+        }
+    }
 }
 
 /// Waits until what stirred has come to rest, then notifies; and now and then without any reason.

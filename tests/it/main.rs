@@ -15,4 +15,5 @@ mod cli;
 mod pass;
 mod reload;
 mod route;
+mod sources;
 mod stop;

@@ -83,6 +83,11 @@ impl Reply {
         self
     }
 
+    /// Whether a header of it is this.
+    pub fn says(&self, name: &str, value: &str) -> bool {
+        self.headers.iter().any(|(n, v)| n == name && v == value)
+    }
+
     fn bytes(&self, method: &str) -> Vec<u8> {
         let mut out = format!("HTTP/1.1 {} Any\r\n", self.status).into_bytes();
         for (name, value) in &self.headers {
