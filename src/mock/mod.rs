@@ -398,8 +398,10 @@ mod tests {
             .map(|n| format!("  /{n}: {{post: {{requestBody: {media}, responses: {{200: {media}}}}}}}\n"))
             .collect();
         let text = "x".repeat(1 << 20);
-        let (mocks, problems) =
-            compile(&format!("paths:\n{operations}x-e: {{value: ['{text}', '{{{{ no']}}"), &Config::default());
+        let (mocks, problems) = compile(
+            &format!("paths:\n{operations}x-e: {{value: ['{text}', '{{{{ no']}}"),
+            &Config::default(),
+        );
         let bodies: std::collections::HashSet<_> = mocks
             .operations
             .iter()
