@@ -27,6 +27,10 @@ const UNKNOWN_VERSION: Code = Code("SI0114");
 const NO_RESPONSES: Code = Code("SI0116");
 const ODD_METHOD: Code = Code("SI0119");
 
+/// Methods under one `additionalOperations`; more than are registered. Many paths may share a path item,
+/// and each method is an operation of each.
+const MOST_METHODS: usize = 100;
+
 /// Reads one document; none, with a diagnostic, if it is no OpenAPI 3 document.
 pub fn document<'t>(resolver: &mut Resolver<'t>, tree: &'t Arc<Tree>) -> Option<Document<'t>> {
     let root = tree.root();
@@ -186,6 +190,15 @@ fn additional_operations<'t>(
     let mut found = Vec::new();
     for (key, value) in list.entries().filter(|(key, _)| !key.text().starts_with("x-")) {
         let name = key.text();
+        if found.len() == MOST_METHODS {
+            let message =
+                format!("there are more than {MOST_METHODS} methods, and this one and the rest are left out");
+            resolver.report(
+                key.problem(Severity::Warning, ODD_METHOD, message)
+                    .hint("take out those that no client uses"),
+            );
+            break;
+        }
         if let Some(standard) = standard_method(name) {
             let field = standard.as_str().to_ascii_lowercase();
             let message = format!("the method `{name}` has a keyword of its own");
@@ -467,6 +480,18 @@ mod tests {
             "paths: {/a: {get: {responses: {200: {content: {a/b: {schema: {$ref: '#/S', example: 1}}}}}}}}\nS: {example: 2}",
             "GET /a\n  200 1",
         );
+    }
+
+    #[test]
+    fn methods_without_end_are_left_out() {
+        let methods: String = (0..1000).map(|n| format!("M{n}: {{}}, ")).collect();
+        let text = format!("openapi: 3.2.0\npaths: {{/a: {{additionalOperations: {{{methods}}}}}}}");
+        let (tree, _) = Tree::parse("/t.yaml", text, &Default::default()).expect("the text is YAML");
+        let trees = super::super::Trees::from([("/t.yaml".into(), tree)]);
+        let reading = super::super::read(&trees, "/t.yaml");
+        let operations = reading.document.map(|document| document.operations.len());
+        let codes: Vec<_> = reading.diagnostics.iter().map(|problem| problem.code).collect();
+        assert_eq!((operations, codes), (Some(MOST_METHODS), vec![ODD_METHOD]));
     }
 
     #[test]
