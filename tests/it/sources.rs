@@ -368,15 +368,16 @@ async fn a_remote_text_that_comes_later_is_read() {
 #[tokio::test]
 async fn no_reference_leads_to_metadata_or_to_a_file_by_url() {
     let config = serving("api.yaml", ", remote: true");
-    for (url, why) in [
-        ("http://169.254.169.254/latest", "a cloud's metadata service"),
-        ("http://[::ffff:169.254.1.1]/", "link-local"),
-        ("http://0.0.0.0/", "the unspecified address"),
-        ("http://224.0.0.1/", "multicast"),
-        ("file:///etc/passwd", "only http and https are read"),
-        ("http://me:pw@127.0.0.1/", "user information"),
+    for (url, code, why) in [
+        ("http://169.254.169.254/latest", "SI0112", "a cloud's metadata service"),
+        ("http://[::ffff:169.254.1.1]/", "SI0112", "link-local"),
+        ("http://0.0.0.0/", "SI0112", "the unspecified address"),
+        ("http://224.0.0.1/", "SI0112", "multicast"),
+        ("ftp://127.0.0.1/", "SI0112", "only http and https are read"),
+        ("file:///etc/passwd", "SI0110", "outside the document's folder"),
+        ("http://me:pw@127.0.0.1/", "SI0112", "user information"),
     ] {
-        only(&check(&config, &[("api.yaml", &refers(url))]).await, &["SI0112", why]);
+        only(&check(&config, &[("api.yaml", &refers(url))]).await, &[code, why]);
     }
 }
 
