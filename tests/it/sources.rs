@@ -373,7 +373,7 @@ async fn no_reference_leads_to_metadata_or_to_a_file_by_url() {
         ("http://[::ffff:169.254.1.1]/", "SI0112", "link-local"),
         ("http://0.0.0.0/", "SI0112", "the unspecified address"),
         ("http://224.0.0.1/", "SI0112", "multicast"),
-        ("ftp://127.0.0.1/", "SI0112", "only http and https are read"),
+        ("ftp://127.0.0.1/", "SI0110", "nothing there is has it as its `$id` or `$self`"),
         ("file:///etc/passwd", "SI0110", "outside the document's folder"),
         ("http://me:pw@127.0.0.1/", "SI0112", "user information"),
     ] {
