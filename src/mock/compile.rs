@@ -94,32 +94,14 @@ impl Mocks {
                     shared: &mut shared,
                 };
                 let mut compiled = compiler.operation(number, bases);
-                let at = mocks.operations.len();
-                let mut odd = previous != Some(operation.path.as_ptr());
-                previous = Some(operation.path.as_ptr());
+                // A path key is told of once, whatever its methods and base paths.
+                if previous.replace(operation.path.as_ptr()) != Some(operation.path.as_ptr()) {
+                    diagnostics.extend(odd_path(operation));
+                }
                 for base in bases {
-                    let template = route::Template::parse(base, operation.path, &operation.parameters);
-                    if std::mem::take(&mut odd) {
-                        diagnostics.extend(odd_template(operation, &template));
-                    }
-                    let conditional = !template.conditions.is_empty();
-                    let target = route::Target { operation: at, base: route::path::segments(base).count() };
-                    let added = mocks.table.insert(template, operation.method.clone(), target);
-                    compiled.routed |= added.is_ok();
-                    diagnostics.extend(added.err().map(|refused| match refused {
-                        route::Refused::TooLong => too_long(operation),
-                        route::Refused::Taken(target) => {
-                            let code = if conditional { UNREACHABLE } else { SAME_ROUTE };
-                            let route = format!("{} {base}{}", operation.method, operation.path);
-                            same_route(
-                                code,
-                                operation,
-                                &route,
-                                mocks.operations.get(target.operation),
-                                places.get(target.operation),
-                            )
-                        }
-                    }));
+                    let refused = add_route(&mut mocks, operation, base, &places);
+                    compiled.routed |= refused.is_none();
+                    diagnostics.extend(refused);
                 }
                 places.push(operation.key);
                 mocks.operations.push(compiled);
@@ -130,40 +112,50 @@ impl Mocks {
     }
 }
 
-/// `other` is none where another base path of the same operation has the route.
-fn same_route(
-    code: Code,
+/// Adds a route to the operation that comes next; what is said, if it can't be.
+fn add_route(
+    mocks: &mut Mocks,
     operation: &document::Operation<'_>,
-    route: &str,
-    other: Option<&Operation>,
-    first: Option<&Key<'_>>,
-) -> Diagnostic {
-    let message = match code {
-        UNREACHABLE => format!("`{route}` is never found: a route with the same conditions is there already"),
-        _ => format!("`{route}` is there already"),
+    base: &str,
+    places: &[Key<'_>],
+) -> Option<Diagnostic> {
+    let route = format!("{} {base}{}", operation.method, operation.path);
+    let template = route::Template::parse(base, operation.path, &operation.parameters);
+    let conditional = !template.conditions.is_empty();
+    let target =
+        route::Target { operation: mocks.operations.len(), base: route::path::segments(base).count() };
+    let taken = match mocks.table.insert(template, operation.method.clone(), target).err()? {
+        route::Refused::Taken(taken) => taken,
+        route::Refused::TooLong => {
+            let message = "this is never found: the path has more than 500 segments";
+            return Some(operation.key.problem(Severity::Warning, UNREACHABLE, message));
+        }
+    };
+    let (code, message) = match conditional {
+        true => (
+            UNREACHABLE,
+            format!("`{route}` is never found: a route with the same conditions is there already"),
+        ),
+        false => (SAME_ROUTE, format!("`{route}` is there already")),
     };
     let problem = operation.key.problem(Severity::Warning, code, message);
-    match (first, other) {
+    // Nothing else has it where another base path of the same operation does.
+    match (places.get(taken.operation), mocks.operations.get(taken.operation)) {
         (Some(first), Some(other)) => {
             let place = first.place();
-            problem.hint(format!(
+            Some(problem.hint(format!(
                 "{}:{} has it, as `{}`; the first one answers",
                 place.file, place.line, other.label
-            ))
+            )))
         }
-        _ => problem,
+        _ => Some(problem),
     }
 }
 
-fn too_long(operation: &document::Operation<'_>) -> Diagnostic {
-    let message =
-        format!("`{}` is never found: its path is longer than any that is looked up", operation.method);
-    operation.key.problem(Severity::Warning, UNREACHABLE, message).hint("a path may have 500 segments")
-}
-
-/// What may surprise in a path key; told once, whatever its methods and base paths.
-fn odd_template(operation: &document::Operation<'_>, template: &route::Template) -> Vec<Diagnostic> {
+/// What may surprise in a path key.
+fn odd_path(operation: &document::Operation<'_>) -> Vec<Diagnostic> {
     let key = operation.path_key;
+    let template = route::Template::parse("", operation.path, &[]);
     let literals = template.segments.iter().map(|segment| match segment {
         route::Segment::Literal(text) => Some(text.as_str()),
         route::Segment::Templated(_) => None,

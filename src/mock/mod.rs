@@ -512,6 +512,51 @@ mod tests {
     }
 
     #[test]
+    fn very_many_paths_are_compiled_soon() {
+        let path = |n: usize| match n % 5 {
+            0 => format!("/things{n}/{{id}}"),
+            1 => format!("/v1/{{x}}:verb{n}"),
+            2 => format!("/v1/prefix{n}-{{x}}-{{y}}"),
+            3 => format!("/?Action=Do{n}"),
+            _ => format!("/files/{{path+}}/{n}"),
+        };
+        let paths: String = (0..100_000)
+            .map(|n| format!("  '{}': {{get: {{responses: {{204: {{}}}}}}}}\n", path(n)))
+            .collect();
+        let text = format!("openapi: 3.1.0\npaths:\n{paths}");
+        let (tree, _) = Tree::parse("/t.yaml", text, &Default::default()).expect("the text is YAML");
+        let trees = spec::Trees::from([("/t.yaml".into(), tree)]);
+        let document = spec::read(&trees, "/t.yaml").document.expect("the text is a document");
+        let started = std::time::Instant::now();
+        let source = Source { document, base_path: None, mode: None };
+        let (mocks, problems) = Mocks::compile(&[source], &Config::default());
+        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+        assert_eq!((mocks.operations.len(), problems.len()), (100_000, 0));
+        check_route(&mocks, "/v1/prefix99997-a-b", 99_997);
+        check_route(&mocks, "/files/a/b/99999", 99_999);
+    }
+
+    #[test]
+    fn a_path_that_is_never_found_is_told() {
+        let paths = format!("paths: {{'{}': {{get: {{responses: {{204: {{}}}}}}}}}}", "/a".repeat(501));
+        let (mocks, problems) = compile(&paths, &Config::default());
+        let problems: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!(problems, ["this is never found: the path has more than 500 segments"]);
+        assert!(!mocks.operations[0].routed);
+    }
+
+    #[track_caller]
+    fn check_route(mocks: &Mocks, path: &str, expected: usize) {
+        let (headers, method) = (HeaderMap::new(), Method::GET);
+        let head =
+            Head { method: &method, path, query: None, headers: &headers, scheme: "http", authority: "" };
+        match mocks.find(&head) {
+            Found::Mock(hit) => assert_eq!(hit.number, expected),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
     fn a_rule_names_a_route_by_any_of_its_base_paths() {
         let rule = |selector: &str| Rule {
             operations: vec![selector.parse().expect("a selector")],

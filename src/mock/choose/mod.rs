@@ -111,23 +111,15 @@ impl Exchanges {
             Some((_, response)) => response,
             None => None,
         };
-        let usual: Vec<usize>;
-        let own = match response {
-            Some(response) => &*response.exchanges,
-            None => {
-                usual = (0..self.usual).collect();
-                &usual
-            }
-        };
         if let Some(name) = &asked.example {
-            let named = self.numbered(own).find(|exchange| exchange.name.as_deref() == Some(name));
+            let named = self.of(response).find(|exchange| exchange.name.as_deref() == Some(name));
             return match named {
                 Some(named) => first([named].into_iter(), None, &accept, false),
                 None => Choice::NoSuchExample(name.to_string(), response),
             };
         }
-        let (best, refused) = best(self.numbered(own), request, &accept);
-        best.unwrap_or_else(|| first(self.numbered(own), response, &accept, refused))
+        let (best, refused) = best(self.of(response), request, &accept);
+        best.unwrap_or_else(|| first(self.of(response), response, &accept, refused))
     }
 
     /// OpenAPI 3.1, 4.8.16: a code comes before its range, a range before `default`. What is no final
@@ -139,16 +131,22 @@ impl Exchanges {
         patterns.into_iter().find_map(of)
     }
 
-    fn numbered<'m>(&'m self, numbers: &[usize]) -> impl Iterator<Item = &'m Exchange> {
+    fn numbered<'m>(&'m self, numbers: &'m [usize]) -> impl Iterator<Item = &'m Exchange> {
         numbers.iter().filter_map(|number| self.all.get(*number))
     }
 
-    /// The names of a response's examples, or all that there are, for a problem's text.
-    pub fn names(&self, of: Option<&Described>) -> impl Iterator<Item = &str> {
-        let numbers = of.map(|response| response.exchanges.iter().copied());
-        let all = if numbers.is_some() { 0 } else { self.usual };
-        let numbers = numbers.into_iter().flatten().chain(0..all);
-        numbers.filter_map(|number| self.all.get(number)?.name.as_deref())
+    /// The exchanges of a response; without one those that answer as usual.
+    fn of<'m>(&'m self, response: Option<&'m Described>) -> impl Iterator<Item = &'m Exchange> {
+        let (own, usual) = match response {
+            Some(response) => (&*response.exchanges, &[][..]),
+            None => (&[][..], self.usual()),
+        };
+        self.numbered(own).chain(usual)
+    }
+
+    /// The names of a response's examples, or all that there are.
+    pub fn names<'m>(&'m self, of: Option<&'m Described>) -> impl Iterator<Item = &'m str> {
+        self.of(of).filter_map(|exchange| exchange.name.as_deref())
     }
 }
 

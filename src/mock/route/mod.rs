@@ -151,7 +151,7 @@ struct Search<'t, 'p, 'h> {
     others: Vec<Method>,
     /// Places, with the bytes of the path that were left, that led nowhere; where a place may be
     /// reached in several ways.
-    failed: HashSet<(usize, Option<usize>)>,
+    failed: HashSet<(usize, usize)>,
     tried: usize,
 }
 
@@ -164,7 +164,7 @@ impl<'p> Search<'_, 'p, '_> {
         let table = self.table;
         let node = &table.nodes[at];
         let Some(rest) = rest else { return self.target_of(node) };
-        if table.greedy && self.failed.contains(&(at, Some(rest.len()))) {
+        if table.greedy && self.failed.contains(&(at, rest.len())) {
             return None;
         }
         let found = self
@@ -172,7 +172,7 @@ impl<'p> Search<'_, 'p, '_> {
             .or_else(|| self.templated(node, rest))
             .or_else(|| self.greedy(node, rest));
         if table.greedy && found.is_none() {
-            self.failed.insert((at, Some(rest.len())));
+            self.failed.insert((at, rest.len()));
         }
         found
     }
