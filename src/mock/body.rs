@@ -3,7 +3,7 @@
 use super::media::MediaType;
 use super::reply::Content;
 use super::template::{Builder, Form, Template};
-use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic, Report, Severity};
 use crate::spec::document::{Example, Shown};
 use crate::tree::{Kind, Value};
 
@@ -12,7 +12,7 @@ const ODD_VALUE: Code = Code("SI0202");
 
 /// The body of an example in a media type. JSON values are compact, in document order; a string
 /// under a JSON type stands as it is if it is JSON or has a template; other strings as they are.
-pub fn of(example: &Example<'_>, media: &MediaType, diagnostics: &mut Vec<Diagnostic>) -> Content {
+pub fn of(example: &Example<'_>, media: &MediaType, diagnostics: &mut Report) -> Content {
     match example.shown {
         Shown::Data(value) => data(value, media, diagnostics).into(),
         Shown::Text(text) => {
@@ -24,7 +24,7 @@ pub fn of(example: &Example<'_>, media: &MediaType, diagnostics: &mut Vec<Diagno
     }
 }
 
-fn data(value: Value<'_>, media: &MediaType, diagnostics: &mut Vec<Diagnostic>) -> Template {
+fn data(value: Value<'_>, media: &MediaType, diagnostics: &mut Report) -> Template {
     match (media.is_json(), value.kind()) {
         (true, Kind::String(text)) if text.contains("{{") || is_json(text) => {
             parse(text, Form::Json, value, diagnostics)
@@ -47,7 +47,7 @@ fn data(value: Value<'_>, media: &MediaType, diagnostics: &mut Vec<Diagnostic>) 
 }
 
 /// A header's value: scalars by their text, arrays joined by commas (OpenAPI's `simple` style).
-pub fn header(example: &Example<'_>, diagnostics: &mut Vec<Diagnostic>) -> Template {
+pub fn header(example: &Example<'_>, diagnostics: &mut Report) -> Template {
     let text = match example.shown {
         Shown::Data(value) if value.is_sequence() => {
             let items: Vec<_> = value.items().filter_map(Value::text).collect();
@@ -60,7 +60,7 @@ pub fn header(example: &Example<'_>, diagnostics: &mut Vec<Diagnostic>) -> Templ
     parse(&text, Form::Header, example.at, diagnostics)
 }
 
-fn parse(text: &str, form: Form, value: Value<'_>, diagnostics: &mut Vec<Diagnostic>) -> Template {
+fn parse(text: &str, form: Form, value: Value<'_>, diagnostics: &mut Report) -> Template {
     Template::parse(text, form).unwrap_or_else(|error| {
         diagnostics.push(bad_template(value, &error));
         let mut plain = Builder::new();
@@ -70,21 +70,22 @@ fn parse(text: &str, form: Form, value: Value<'_>, diagnostics: &mut Vec<Diagnos
 }
 
 fn bad_template(value: Value<'_>, error: &super::template::Error) -> Diagnostic {
-    let problem = value.problem(Severity::Warning, BAD_TEMPLATE, error.message.clone());
+    let place = value.place_within(error.offset);
+    let problem = Diagnostic::new(Severity::Warning, BAD_TEMPLATE, error.message.clone()).at(place);
     match &error.hint {
         Some(hint) => problem.hint(hint.clone()),
         None => problem.hint("it is served as it stands"),
     }
 }
 
-fn json(value: Value<'_>, diagnostics: &mut Vec<Diagnostic>) -> Template {
+fn json(value: Value<'_>, diagnostics: &mut Report) -> Template {
     let mut builder = Builder::new();
     write(value, &mut builder, diagnostics);
     builder.finish()
 }
 
 /// As deep as the tree, which the reader's limit bounds.
-fn write(value: Value<'_>, out: &mut Builder, diagnostics: &mut Vec<Diagnostic>) {
+fn write(value: Value<'_>, out: &mut Builder, diagnostics: &mut Report) {
     match value.kind() {
         Kind::Null => out.literal("null"),
         Kind::Bool(true) => out.literal("true"),

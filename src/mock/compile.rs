@@ -1,7 +1,7 @@
 //! Documents and rules to mocks, gathering diagnostics.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
@@ -12,22 +12,16 @@ use super::choose::{Exchange, Exchanges, Wanted, WantedBody, WantedValue};
 use super::media::MediaType;
 use super::reply::{Content, Reply};
 use super::template::Template;
-use super::{Mocks, Operation, Summary, body, route};
+use super::{Mocks, Operation, Summary, body, lint, route};
 use crate::config::{Config, Mode, Unmatched};
-use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic, Report, Severity};
 use crate::spec::document::{self, Document, Example, Location, Media, Response, Shown, StatusPattern};
 use crate::tree::{Key, Tree, Value};
 
 const BAD_MEDIA_TYPE: Code = Code("SI0203");
 const BAD_HEADER: Code = Code("SI0204");
 const BAD_CALLBACK_URL: Code = Code("SI0205");
-const NOTHING_TO_ANSWER: Code = Code("SI0206");
-const CALLBACK_NEVER_SENT: Code = Code("SI0207");
-const SAME_ROUTE: Code = Code("SI0208");
 const BAD_MODE: Code = Code("SI0209");
-const RULE_WITHOUT_OPERATION: Code = Code("SI0210");
-const CALLBACK_WITHOUT_BODY: Code = Code("SI0211");
-const NOT_FINAL: Code = Code("SI0212");
 
 /// Bodies by the example that they are made from: thousands of operations may refer to one, and what
 /// they come to is read, kept, and complained about once.
@@ -61,12 +55,13 @@ impl Mocks {
             table: route::Table::default(),
             overrides: config.overrides,
         };
-        let mut diagnostics = Vec::new();
+        let mut found = Vec::new();
         let mut places: Vec<Key<'_>> = Vec::new();
         let mut shared = Shared::default();
         let mut matched = vec![false; config.rules.iter().map(|rule| rule.operations.len()).sum()];
         for (number, source) in sources.iter().enumerate() {
             let document = &source.document;
+            let mut diagnostics = Report::default();
             mocks.documents.push(Summary {
                 source: document.source.clone(),
                 title: document.title.to_owned(),
@@ -90,59 +85,19 @@ impl Mocks {
                     match mocks.table.insert(base, operation.path, operation.method.clone(), at) {
                         Ok(()) => compiled.routed = true,
                         Err(route::Taken(target)) => {
-                            diagnostics.push(same_route(
-                                operation,
-                                base,
-                                &mocks.operations,
-                                target,
-                                &places,
-                                at,
-                            ));
+                            let first = places.get(target.operation).filter(|_| target.operation != at);
+                            let first = first.copied().zip(mocks.operations.get(target.operation));
+                            diagnostics.push(lint::same_route(operation, base, first));
                         }
                     }
                 }
                 places.push(operation.key);
                 mocks.operations.push(compiled);
             }
+            found.extend(diagnostics.finish());
         }
-        unmatched_rules(config, &matched, &mocks, &mut diagnostics);
-        (mocks, diagnostics)
-    }
-}
-
-fn same_route(
-    operation: &document::Operation<'_>,
-    base: &str,
-    compiled: &[Operation],
-    target: route::Target,
-    places: &[Key<'_>],
-    at: usize,
-) -> Diagnostic {
-    let route = format!("{} {base}{}", operation.method, operation.path);
-    let first = places.get(target.operation).copied().filter(|_| target.operation != at);
-    let problem = operation.key.problem(Severity::Warning, SAME_ROUTE, format!("`{route}` is there already"));
-    match (first, compiled.get(target.operation)) {
-        (Some(first), Some(other)) => {
-            let place = first.place();
-            problem.hint(format!(
-                "{}:{} has it, as `{}`; the first one answers",
-                place.file, place.line, other.label
-            ))
-        }
-        _ => problem,
-    }
-}
-
-fn unmatched_rules(config: &Config, matched: &[bool], mocks: &Mocks, diagnostics: &mut Vec<Diagnostic>) {
-    let selectors = config.rules.iter().flat_map(|rule| &rule.operations);
-    for (selector, _) in selectors.zip(matched).filter(|(_, matched)| !**matched) {
-        let message = format!("no operation is `{selector}`, which a rule of the config names");
-        let mut problem = Diagnostic::new(Severity::Warning, RULE_WITHOUT_OPERATION, message);
-        let labels = mocks.operations.iter().map(|operation| &*operation.label);
-        if let Some(near) = crate::diagnostic::nearest(&selector.to_string(), labels) {
-            problem = problem.hint(format!("did you mean `{near}`?"));
-        }
-        diagnostics.push(problem);
+        found.extend(lint::unmatched_rules(config, &matched, &mocks));
+        (mocks, found)
     }
 }
 
@@ -150,7 +105,7 @@ struct Compiler<'a, 't> {
     config: &'a Config,
     source: &'a Source<'t>,
     operation: &'a document::Operation<'t>,
-    diagnostics: &'a mut Vec<Diagnostic>,
+    diagnostics: &'a mut Report,
     /// Which selectors of the rules have found an operation.
     matched: &'a mut [bool],
     shared: &'a mut Shared,
@@ -192,19 +147,7 @@ impl<'t> Compiler<'_, 't> {
             callbacks,
             needs_body,
         };
-        for response in operation.responses.iter().filter(|response| response.status.is_informational()) {
-            let message = format!("a mock does not answer {}, which is no final status", response.key.text());
-            self.diagnostics.push(response.key.problem(Severity::Note, NOT_FINAL, message));
-        }
-        if mode != Mode::Pass && !compiled.answers() {
-            let message = format!("`{}` has no example of a response to answer with", compiled.label);
-            self.diagnostics.push(
-                operation
-                    .key
-                    .problem(Severity::Warning, NOTHING_TO_ANSWER, message)
-                    .hint("give one of its responses an `example`; instances of schemas are not built yet"),
-            );
-        }
+        lint::operation(operation, &compiled, self.diagnostics);
         compiled
     }
 
@@ -496,7 +439,7 @@ impl<'t> Compiler<'_, 't> {
         if names.is_empty() {
             names.extend(callback.refs.iter().map(|name| (*name).into()));
         }
-        self.lint_callback(callback, &names, &payloads, exchanges);
+        lint::callback(callback, self.operation, &names, &payloads, exchanges, self.diagnostics);
         Some(Arc::new(Plan {
             name: callback.name.into(),
             method: callback.method.clone(),
@@ -517,42 +460,6 @@ impl<'t> Compiler<'_, 't> {
             Some((name, body::header(example, self.diagnostics)))
         });
         fields.collect()
-    }
-
-    fn lint_callback(
-        &mut self,
-        callback: &document::Callback<'t>,
-        names: &[Box<str>],
-        payloads: &[Payload],
-        exchanges: &Exchanges,
-    ) {
-        if payloads.is_empty() && !callback.bodies.is_empty() {
-            let message =
-                format!("callback `{}` has no example of its body, and is sent without one", callback.name);
-            self.diagnostics.push(callback.key.problem(Severity::Warning, CALLBACK_WITHOUT_BODY, message));
-        }
-        let answers: HashSet<&str> = exchanges.names().collect();
-        if !names.is_empty() && !names.iter().any(|name| answers.contains(&**name)) {
-            let message = format!(
-                "callback `{}` is never sent: no response has an example of its names",
-                callback.name
-            );
-            let hint = match names
-                .first()
-                .and_then(|name| crate::diagnostic::nearest(name, answers.iter().copied()))
-            {
-                Some(near) => format!("`{}` is nearly `{near}`, which a response has", names[0]),
-                None if self.operation.responses.iter().any(|response| response.content.is_empty()) => {
-                    format!(
-                        "name an example of a response `{0}`, or list it under `x-microcks-refs` of one without content",
-                        names[0]
-                    )
-                }
-                None => format!("name an example of a response `{}`", names[0]),
-            };
-            self.diagnostics
-                .push(callback.key.problem(Severity::Warning, CALLBACK_NEVER_SENT, message).hint(hint));
-        }
     }
 }
 

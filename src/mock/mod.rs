@@ -17,6 +17,8 @@ use problem::Problem;
 
 mod compile;
 
+mod lint;
+
 pub mod route;
 
 mod body;
@@ -364,9 +366,9 @@ mod tests {
         assert_eq!(
             problems,
             [
-                "/t.yaml:3:32: a mock does not answer 101, which is no final status",
                 "/t.yaml:3:14: `GET /a` has no example of a response to answer with; \
-                 give one of its responses an `example`; instances of schemas are not built yet",
+                 give one of its responses an `example`, or pass the operation with a rule",
+                "/t.yaml:3:32: a mock does not answer 101, which is no final status",
                 "/t.yaml:3:67: a mock does not answer 1XX, which is no final status",
             ]
         );

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::config::Config;
-use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic, Report, Severity};
 use crate::mock::{Mocks, Source};
 use crate::spec::{self, Trees};
 use crate::tree::{Limits, Tree};
@@ -109,9 +109,10 @@ impl Compiled {
 /// Compiles what is loaded.
 pub fn compile(config: &Config, loaded: &Loaded) -> Compiled {
     let mut sources = Vec::new();
-    let mut reports: Vec<Vec<Diagnostic>> = Vec::new();
+    let mut reports: Vec<Report> = Vec::new();
     for loading in &loaded.documents {
-        let mut report = loading.diagnostics.clone();
+        let mut report = Report::default();
+        report.extend(loading.diagnostics.iter().cloned());
         let reading = spec::read(&loading.trees, &loading.source);
         if loading.state == State::Current {
             report.extend(reading.diagnostics);
@@ -137,15 +138,7 @@ pub fn compile(config: &Config, loaded: &Loaded) -> Compiled {
             None => others.push(diagnostic),
         }
     }
-    for report in &mut reports {
-        report.sort_by_cached_key(place_of);
-        report.dedup();
-    }
-    Compiled { mocks, reports, others }
-}
-
-fn place_of(diagnostic: &Diagnostic) -> Option<(Arc<str>, u32, u32)> {
-    diagnostic.place.as_ref().map(|place| (place.file.clone(), place.line, place.column))
+    Compiled { mocks, reports: reports.into_iter().map(Report::finish).collect(), others }
 }
 
 /// The files of a folder that may be documents, by name.
