@@ -26,7 +26,7 @@ pub fn check(flags: Check) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    let (loaded, compiled) = super::compile(&config);
+    let (loaded, compiled) = super::checked(&config);
     let diagnostics: Vec<Diagnostic> = compiled.diagnostics().cloned().collect();
     match format {
         Format::Json => print(&findings(documents(&loaded, &compiled.mocks), &diagnostics)),

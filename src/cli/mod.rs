@@ -33,6 +33,13 @@ fn compile(config: &Config) -> (Loaded, Compiled) {
     (loaded, compiled)
 }
 
+/// As [`compile`], with what is only worth its time where someone asks.
+fn checked(config: &Config) -> (Loaded, Compiled) {
+    let loaded = load::load(config, &Loaded::default());
+    let compiled = load::check(config, &loaded);
+    (loaded, compiled)
+}
+
 /// Prints a result. A reader that went away (`| head`) is no error.
 fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());

@@ -37,6 +37,8 @@ pub mod template;
 
 pub mod message;
 
+mod validate;
+
 pub use compile::Source;
 
 /// All documents, compiled. Nothing in it ever changes.

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use crate::config::Config;
 use crate::diagnostic::{Code, Diagnostic, Report, Severity};
 use crate::mock::{Mocks, Source};
-use crate::spec::{self, Trees};
+use crate::spec::{self, Document, Trees};
 use crate::tree::{Limits, Tree};
 
 const UNREADABLE: Code = Code("SI0010");
@@ -108,7 +108,24 @@ impl Compiled {
 
 /// Compiles what is loaded.
 pub fn compile(config: &Config, loaded: &Loaded) -> Compiled {
+    compile_and(config, loaded, |_, _| Vec::new())
+}
+
+/// Compiles what is loaded, and says what is only worth its time where someone asks.
+pub fn check(config: &Config, loaded: &Loaded) -> Compiled {
+    compile_and(config, loaded, Mocks::lint)
+}
+
+/// Documents with the texts that they were read from.
+type Texts<'a, 't> = &'a [(&'a Document<'t>, &'t Trees)];
+
+fn compile_and<'t>(
+    config: &Config,
+    loaded: &'t Loaded,
+    lint: impl FnOnce(&Mocks, Texts<'_, 't>) -> Vec<Diagnostic>,
+) -> Compiled {
     let mut sources = Vec::new();
+    let mut texts = Vec::new();
     let mut reports: Vec<Report> = Vec::new();
     for loading in &loaded.documents {
         let mut report = Report::default();
@@ -121,9 +138,12 @@ pub fn compile(config: &Config, loaded: &Loaded) -> Compiled {
         if let Some(document) = reading.document.filter(|_| loading.state != State::Broken) {
             let entry = &config.specs[loading.entry];
             sources.push(Source { document, base_path: entry.base_path.clone(), mode: entry.mode });
+            texts.push(&loading.trees);
         }
     }
-    let (mocks, diagnostics) = Mocks::compile(&sources, config);
+    let (mocks, mut diagnostics) = Mocks::compile(&sources, config);
+    let documents: Vec<_> = sources.iter().map(|source| &source.document).zip(texts).collect();
+    diagnostics.extend(lint(&mocks, &documents));
     let mut others = loaded.diagnostics.clone();
     for diagnostic in diagnostics {
         let file = diagnostic.place.as_ref().map(|place| place.file.clone());

@@ -20,11 +20,14 @@ mod server;
 
 mod keyword;
 
+pub mod schema;
+
 mod resolve;
 
 pub mod document;
 
 pub use document::Document;
+pub use resolve::Resolver;
 
 /// The texts and files there are, by name. A name is an absolute path with `/`, without `.` and `..`.
 #[derive(Debug, Clone, Default)]

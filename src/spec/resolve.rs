@@ -83,6 +83,12 @@ impl<'t> Resolver<'t> {
         None
     }
 
+    /// What a reference, given by its text's node, leads to in one step.
+    pub fn target_of(&mut self, reference: Value<'t>) -> Option<Value<'t>> {
+        let mut hops = HOPS;
+        self.target(reference, reference.as_str()?, &mut hops)
+    }
+
     fn target(&mut self, reference: Value<'t>, text: &str, hops: &mut usize) -> Option<Value<'t>> {
         let (file, fragment) = text.split_once('#').unwrap_or((text, ""));
         if file.contains("://") {

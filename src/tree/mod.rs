@@ -16,6 +16,8 @@ use crate::diagnostic::{Code, Diagnostic, Place, Severity};
 use build::{Arena, Builder, Finding, Hint, Node, Tag};
 use lines::Lines;
 
+pub use build::push_token;
+
 mod yaml;
 
 mod json;

@@ -5,12 +5,19 @@
 
 use std::collections::HashSet;
 
+mod example;
+
+mod asked;
+
+mod declared;
+
 use super::callback::Payload;
 use super::choose::Exchanges;
 use super::{Mocks, Operation};
 use crate::config::{Config, Mode};
 use crate::diagnostic::{Code, Diagnostic, Report, Severity, nearest};
-use crate::spec::document::{self, Response};
+use crate::spec::document::{self, Document, Response};
+use crate::spec::{Resolver, Trees};
 use crate::tree::Key;
 
 const NOTHING_TO_ANSWER: Code = Code("SI0206");
@@ -20,6 +27,34 @@ const RULE_WITHOUT_OPERATION: Code = Code("SI0210");
 const CALLBACK_WITHOUT_BODY: Code = Code("SI0211");
 const NOT_FINAL: Code = Code("SI0212");
 const ONLY_A_SCHEMA: Code = Code("SI0224");
+
+impl Mocks {
+    /// Looks at the documents that these mocks were compiled from, in the same order, and the texts
+    /// that each was read from.
+    pub fn lint<'t>(&self, documents: &[(&Document<'t>, &'t Trees)]) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        let mut ids = declared::Ids::default();
+        let mut operations = self.operations.iter();
+        for (number, (document, trees)) in documents.iter().enumerate() {
+            let mut report = Report::default();
+            let resolver = &mut Resolver::new(trees);
+            ids.check(number, document, &mut report);
+            let pairs: Vec<_> = document.operations.iter().zip(operations.by_ref()).collect();
+            for (operation, compiled) in &pairs {
+                declared::path_parameters(operation, compiled, &mut report);
+                declared::refs(resolver, operation, &mut report);
+                declared::callbacks(operation, compiled, &mut report);
+            }
+            let mut checker = asked::Checker::new(resolver, &mut report);
+            pairs.iter().for_each(|(operation, compiled)| checker.operation(operation, compiled));
+            let mut checker = example::Checker::new(resolver, document.format, &mut report);
+            pairs.iter().for_each(|(operation, _)| checker.operation(operation));
+            checker.finish();
+            found.extend(report.finish());
+        }
+        found
+    }
+}
 
 /// `first` has the route already: where it is described, and what it is.
 pub fn same_route(
