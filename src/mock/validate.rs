@@ -18,6 +18,9 @@ const DEEPEST: usize = 500;
 /// Problems of one instance that are looked at.
 const LOOKED_AT: usize = 50;
 
+/// Missing properties that one message names.
+const LISTED: usize = 5;
+
 pub struct Validator {
     bundle: Json,
     compiled: jsonschema::Validator,
@@ -64,7 +67,34 @@ impl Validator {
         let templates = has_template(instance);
         let errors = self.compiled.iter_errors(instance).take(LOOKED_AT);
         let settled = |error: &ValidationError<'_>| !templates || is_settled(error);
-        Ok(errors.filter(settled).map(|error| violation(nearest_cause(&error))).take(limit).collect())
+        let mut found: Vec<Violation> = Vec::new();
+        let mut missing: Vec<(usize, Vec<String>)> = Vec::new();
+        for error in errors.filter(settled) {
+            let error = nearest_cause(&error);
+            let violation = violation(error);
+            let Kind::Required { property } = error.kind() else {
+                found.push(violation);
+                continue;
+            };
+            let name = cut(property.as_str().unwrap_or_default());
+            let known = missing.iter_mut().find(|(at, _)| found[*at].pointer == violation.pointer);
+            match known {
+                Some((_, names)) => names.push(name),
+                None => {
+                    missing.push((found.len(), vec![name]));
+                    found.push(violation);
+                }
+            }
+        }
+        for (at, names) in missing.into_iter().filter(|(_, names)| names.len() > 1) {
+            let listed = names[..names.len().min(LISTED)].join("`, `");
+            let more = names.len().saturating_sub(LISTED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            found[at].message = format!("`{listed}`{more} are missing");
+            found[at].rule = format!("required: [{}, ...]", names[0]);
+        }
+        found.truncate(limit);
+        Ok(found)
     }
 
     /// Takes the steps of a validation without validating: each schema that looks at each value.
@@ -322,6 +352,11 @@ mod tests {
             json!({"properties": {"a/b": {"required": ["x"]}}}),
             json!({"a/b": {}}),
             &["/a~1b `x` is missing; required: [x]"],
+        );
+        check(
+            json!({"required": ["a", "b", "c", "d", "e", "f"]}),
+            json!({}),
+            &[" `a`, `b`, `c`, `d`, `e` and 1 more are missing; required: [a, ...]"],
         );
         check(
             json!({"properties": {"a": true}, "additionalProperties": false}),

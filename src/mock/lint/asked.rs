@@ -29,9 +29,12 @@ pub struct Checker<'a, 't> {
     pub resolver: &'a mut Resolver<'t>,
     pub report: &'a mut Report,
     /// Strings with templates by the example that has them: thousands of operations may refer to one.
-    templates: HashMap<(*const Tree, u32), Rc<[(Value<'t>, Template)]>>,
+    templates: HashMap<(*const Tree, u32), Templates<'t>>,
     left: usize,
 }
+
+/// The strings of an example that have templates.
+type Templates<'t> = Rc<[(Value<'t>, Template)]>;
 
 /// Where a template stands.
 #[derive(Clone, Copy, PartialEq)]
@@ -194,9 +197,9 @@ impl<'a, 't> Checker<'a, 't> {
             let says = |keyword: &&str| schema.get(keyword).is_some();
             let allows =
                 |keyword: &&str| schema.get(keyword).is_some_and(|value| value.as_bool() != Some(false));
-            let is_bare = !ALL.iter().chain(["properties", "$ref"].iter()).any(|keyword| says(keyword));
-            found.is_open |= is_bare || ALL.iter().chain(&OPENING).any(|keyword| says(keyword));
-            found.is_open |= REST.iter().any(|keyword| allows(keyword));
+            let is_bare = !ALL.iter().chain(["properties", "$ref"].iter()).any(says);
+            found.is_open |= is_bare || ALL.iter().chain(&OPENING).any(says);
+            found.is_open |= REST.iter().any(allows);
         }
         Some(found)
     }
@@ -260,6 +263,7 @@ impl Missing {
         }
         match there {
             [] => self.hint("there are none"),
+            [one] => self.hint(format!("there is `{one}`")),
             there => {
                 let more = if there.len() > LISTED { ", ..." } else { "" };
                 let there = there[..there.len().min(LISTED)].join("`, `");
@@ -298,8 +302,7 @@ fn member<'t>(value: Value<'t>, token: &str) -> Option<Value<'t>> {
     }
 }
 
-/// The strings of an example that have templates.
-fn templates<'t>(example: &Example<'t>) -> Rc<[(Value<'t>, Template)]> {
+fn templates<'t>(example: &Example<'t>) -> Templates<'t> {
     let mut found = Vec::new();
     let mut open = match example.shown {
         Shown::Data(value) => vec![value],

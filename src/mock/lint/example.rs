@@ -26,7 +26,7 @@ const STEPS: usize = 200_000;
 /// Steps of all examples of a document, those of making schemas ready included.
 const STEPS_OF_ALL: usize = 20_000_000;
 
-/// What a schema counts that was compiled, and what it counts that turned out too large.
+/// What a schema counts that turned out too large.
 const STEPS_OF_SCHEMA: usize = 20_000;
 
 /// Validators that are kept, since each may have thousands of parts.
@@ -247,8 +247,11 @@ impl<'a, 't> Checker<'a, 't> {
         if let Some(known) = self.validators.get(&node) {
             return known.clone();
         }
-        self.left = self.left.checked_sub(STEPS_OF_SCHEMA)?;
+        if self.left < STEPS_OF_SCHEMA {
+            return None;
+        }
         let bundle = schema::bundle(self.resolver, behind, self.format, direction);
+        self.left -= bundle.as_ref().map_or(STEPS_OF_SCHEMA, size).min(STEPS_OF_SCHEMA);
         let validator = bundle.ok().and_then(Validator::new).map(Rc::new);
         if self.validators.len() >= KEPT {
             self.validators.retain(|_, validator| validator.is_none());
@@ -265,6 +268,21 @@ impl<'a, 't> Checker<'a, 't> {
         self.unchecked += 1;
         self.first_unchecked.get_or_insert_with(|| example.at.place());
     }
+}
+
+/// How many values a schema's JSON has.
+fn size(json: &Json) -> usize {
+    let mut size = 0;
+    let mut open = vec![json];
+    while let Some(json) = open.pop() {
+        size += 1;
+        match json {
+            Json::Array(items) => open.extend(items),
+            Json::Object(entries) => open.extend(entries.values()),
+            _ => {}
+        }
+    }
+    size
 }
 
 /// What a string under a JSON type stands for: itself, and the JSON that it is. One with a template is
