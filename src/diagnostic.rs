@@ -107,6 +107,72 @@ impl Diagnostic {
     }
 }
 
+/// There are more problems than are told.
+const MORE: Code = Code("SI0113");
+
+/// Problems of one document that are told, since a generated one may have one in each line.
+const TOLD: usize = 1000;
+
+/// What is wrong with one document: sorted by place, each problem once, and no more than people read.
+#[derive(Debug, Default)]
+pub struct Report {
+    diagnostics: Vec<Diagnostic>,
+    /// The gravest of the problems past [`TOLD`].
+    untold: Option<Severity>,
+}
+
+impl Report {
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        if diagnostic.code == MORE {
+            self.untold =
+                Some(self.untold.map_or(diagnostic.severity, |known| known.min(diagnostic.severity)));
+            return;
+        }
+        // What is shared is looked at, and said, once for each operation that refers to it.
+        if self.diagnostics.len() >= 2 * TOLD {
+            self.settle();
+        }
+        self.diagnostics.push(diagnostic);
+    }
+
+    pub fn finish(mut self) -> Vec<Diagnostic> {
+        self.settle();
+        if let Some(severity) = self.untold {
+            let message = format!("there are more problems in this document; the first {TOLD} are shown");
+            self.diagnostics.push(Diagnostic::new(severity, MORE, message));
+        }
+        self.diagnostics
+    }
+
+    fn settle(&mut self) {
+        self.diagnostics.sort_by_cached_key(|diagnostic| {
+            let place = diagnostic.place.as_ref();
+            (place.map(|place| (place.file.clone(), place.line, place.column)), diagnostic.message.clone())
+        });
+        self.diagnostics.dedup();
+        // Notes give way, so that they never hide what is worse.
+        let is_note = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Note;
+        let notes = self.diagnostics.iter().filter(|&diagnostic| is_note(diagnostic)).count();
+        let mut room = TOLD.saturating_sub(self.diagnostics.len() - notes);
+        if notes > room {
+            self.untold = self.untold.or(Some(Severity::Note));
+            self.diagnostics.retain(|diagnostic| {
+                let told = !is_note(diagnostic) || room > 0;
+                room -= usize::from(told && is_note(diagnostic));
+                told
+            });
+        }
+        let untold = self.diagnostics.drain(TOLD.min(self.diagnostics.len())..);
+        self.untold = untold.map(|diagnostic| diagnostic.severity).chain(self.untold).min();
+    }
+}
+
+impl Extend<Diagnostic> for Report {
+    fn extend<I: IntoIterator<Item = Diagnostic>>(&mut self, diagnostics: I) {
+        diagnostics.into_iter().for_each(|diagnostic| self.push(diagnostic));
+    }
+}
+
 /// One line, for a log: `petstore.yaml:41:13: message; hint`.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -174,6 +240,47 @@ mod tests {
     fn the_nearest_word_is_suggested() {
         assert_eq!(nearest("exmaples", ["schema", "examples", "example"]), Some("examples"));
         assert_eq!(nearest("x", ["schema"]), None);
+    }
+
+    /// How many are told, and the last one's message.
+    #[track_caller]
+    fn check_report(problems: impl IntoIterator<Item = (Severity, u32)>, expected: (usize, &str)) {
+        let mut report = Report::default();
+        report.extend(problems.into_iter().map(|(severity, line)| {
+            let place =
+                Place { file: "f".into(), line, column: 1, width: 1, text: "".into(), pointer: "".into() };
+            Diagnostic::new(severity, Code("SI0107"), line.to_string()).at(place)
+        }));
+        let told = report.finish();
+        assert!(told.windows(2).all(|two| two[0] != two[1]
+            && two[1].place.as_ref().is_none_or(|place| {
+                two[0].place.as_ref().is_some_and(|before| before.line <= place.line)
+            })));
+        let last = told.last().map(|last| format!("{:?} {}", last.severity, last.message));
+        assert_eq!((told.len(), last.as_deref()), (expected.0, Some(expected.1)));
+    }
+
+    #[test]
+    fn a_report_is_sorted_and_says_each_problem_once() {
+        check_report([3, 1, 2, 1, 3].map(|line| (Severity::Warning, line)), (3, "Warning 3"));
+    }
+
+    #[test]
+    fn notes_give_way_to_what_is_worse() {
+        let mut report = Report::default();
+        report.extend((0..3 * TOLD).map(|n| Diagnostic::new(Severity::Note, Code("SI0115"), n.to_string())));
+        report.push(Diagnostic::new(Severity::Error, Code("SI0111"), "the worst"));
+        let told = report.finish();
+        assert_eq!(told.len(), TOLD + 1);
+        assert!(told.iter().any(|problem| problem.message == "the worst"));
+    }
+
+    #[test]
+    fn a_report_has_an_end() {
+        let more = "there are more problems in this document; the first 1000 are shown";
+        let warnings = (0..5000).rev().map(|line| (Severity::Warning, line));
+        check_report(warnings.clone(), (1001, &format!("Warning {more}")));
+        check_report(warnings.chain([(Severity::Error, 4000)]), (1001, &format!("Error {more}")));
     }
 
     #[test]

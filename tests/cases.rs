@@ -2,7 +2,7 @@
 //!
 //! Nothing here opens a port or waits, so a bug report becomes a file before it is mended. A file
 //! begins with a comment that says the rule and its source, and reads as follows; all but
-//! `document`, `cases`, `name`, `request` and `expect` may be left out.
+//! `document`, `name`, `request` and `expect` may be left out.
 //!
 //! ```yaml
 //! # A rule of the contract (contract 3.1).
@@ -14,6 +14,7 @@
 //! config: |                         # a config file; without `specs` it is the document's alone
 //!   unmatched: reject
 //! diagnostics: [SI0201 8:20]        # of reading and compiling: code, line, column; all of them
+//! lints: [SI0222 8:20]              # what `standin check` says besides; if left out, it is not asked
 //! cases:
 //! - name: what the case shows
 //!   now: 0                          # milliseconds since the epoch, else `NOW`
@@ -67,7 +68,12 @@ const LATER: i64 = 60_000;
 
 const FOLDER: &str = "/cases";
 const HOST: &str = "api.test:8080";
-const AREAS: [&str; 6] = ["document", "route", "answer", "negotiate", "template", "callback"];
+const AREAS: [&str; 7] = ["lint", "document", "route", "answer", "negotiate", "template", "callback"];
+
+#[test]
+fn lint() {
+    check_area("lint");
+}
 
 #[test]
 fn document() {
@@ -122,6 +128,8 @@ struct File {
     config: String,
     #[serde(default)]
     diagnostics: Vec<String>,
+    lints: Option<Vec<String>>,
+    #[serde(default)]
     cases: Vec<Case>,
 }
 
@@ -273,13 +281,24 @@ fn compile(file: &File) -> Result<Mocks, Vec<String>> {
     }
     let (mocks, more) = Mocks::compile(&sources, &config);
     diagnostics.extend(more);
-    let found: Vec<String> = diagnostics.iter().map(short).collect();
-    if found == file.diagnostics {
-        return Ok(mocks);
+    let documents: Vec<_> = sources.iter().map(|source| (&source.document, &trees)).collect();
+    let lints = if file.lints.is_some() { mocks.lint(&documents) } else { Vec::new() };
+    let mut failures = differing("diagnostics", &file.diagnostics, diagnostics);
+    failures.extend(differing("lints", file.lints.as_deref().unwrap_or_default(), lints));
+    if failures.is_empty() { Ok(mocks) } else { Err(failures) }
+}
+
+/// What is said about diagnostics that are not the expected ones.
+fn differing(what: &str, expected: &[String], found: Vec<Diagnostic>) -> Vec<String> {
+    let short: Vec<String> = found.iter().map(short).collect();
+    if short == expected {
+        return Vec::new();
     }
-    let mut failures = vec![format!("diagnostics: expected {:?}, found {found:?}", file.diagnostics)];
-    failures.extend(text(diagnostics));
-    Err(failures)
+    let lines = found.iter().map(|found| match &found.hint {
+        Some(hint) => format!("{}; {hint}", line(found)),
+        None => line(found),
+    });
+    std::iter::once(format!("{what}: expected {expected:?}, found {short:?}")).chain(lines).collect()
 }
 
 /// A name beside the document, or a URL as it is.

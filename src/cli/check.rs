@@ -1,5 +1,6 @@
-//! `standin check`: reads everything exactly as `run` does, and says what it found.
+//! `standin check`: reads everything exactly as `run` does, looks closer, and says what it found.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -7,15 +8,22 @@ use serde_json::json;
 use standin::config::{Config, Mode};
 use standin::diagnostic::{Diagnostic, Severity};
 use standin::mock::{Mocks, Operation};
-use standin::server::load::{Loaded, State};
+use standin::server::load::{Compiled, Loaded, State};
 
 use super::flags::{Check, Format};
 use super::report::{self, Colour};
 use super::run::count;
 use super::{BROKEN, USAGE, print, settings};
 
+/// Problems of one kind and one document that are drawn; if they are more than `MANY`, only so many.
+const DRAWN: usize = 10;
+const MANY: usize = 20;
+
+/// Where each code is explained.
+const PAGE: &str = "docs/diagnostics.md";
+
 pub fn check(flags: Check) -> ExitCode {
-    let Check { sources, format, strict } = flags;
+    let Check { sources, format, strict, notes, all } = flags;
     let config = match settings::read(&sources.into()) {
         Ok((config, _)) => config,
         Err(problems) => {
@@ -26,18 +34,30 @@ pub fn check(flags: Check) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    let (loaded, compiled) = match super::compile(&config) {
+    let (loaded, compiled) = match super::checked(&config) {
         Ok(read) => read,
         Err(error) => return super::cannot_read(&error),
     };
     let diagnostics: Vec<Diagnostic> = compiled.diagnostics().cloned().collect();
     match format {
         Format::Json => print(&findings(documents(&loaded, &compiled.mocks), &diagnostics)),
-        Format::Text => print(&text(&config, &loaded, &compiled.mocks, &diagnostics)),
+        Format::Text => {
+            let least = if notes { Severity::Note } else { Severity::Warning };
+            let most = if all { usize::MAX } else { MANY };
+            let mut out = drawn(&compiled, least, most);
+            out.push_str(&overview(&loaded, &compiled.mocks));
+            out.push_str(&summary(&config, &loaded, &compiled.mocks, &diagnostics));
+            out.push_str(&advice(&diagnostics, Asked { strict, notes }));
+            print(&out);
+        }
     }
-    let counted = |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
-    let bad = counted(Severity::Error) + if strict { counted(Severity::Warning) } else { 0 };
+    let bad =
+        of(&diagnostics, Severity::Error) + if strict { of(&diagnostics, Severity::Warning) } else { 0 };
     if bad == 0 { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) }
+}
+
+fn of(diagnostics: &[Diagnostic], severity: Severity) -> usize {
+    diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
 }
 
 fn findings(documents: Vec<serde_json::Value>, diagnostics: &[Diagnostic]) -> String {
@@ -68,54 +88,145 @@ fn is_mocked(operation: &Operation) -> bool {
     operation.routed && operation.mode == Mode::Mock
 }
 
-fn text(config: &Config, loaded: &Loaded, mocks: &Mocks, diagnostics: &[Diagnostic]) -> String {
-    let mut out = report::text(diagnostics, Colour::of(&std::io::stdout()));
-    for loading in &loaded.documents {
+/// The problems, each drawn; of one kind in one document not more than `most`, or the first few.
+fn drawn(compiled: &Compiled, least: Severity, most: usize) -> String {
+    let colour = Colour::of(&std::io::stdout());
+    let mut out = String::new();
+    for report in compiled.reports.iter().chain([&compiled.others]) {
+        let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        let shown = || report.iter().filter(|diagnostic| diagnostic.severity <= least);
+        shown().for_each(|diagnostic| counts.entry(diagnostic.code.0).or_default().0 += 1);
+        for diagnostic in shown() {
+            let (count, told) = counts.entry(diagnostic.code.0).or_default();
+            *told += 1;
+            if *count <= most || *told <= DRAWN {
+                out.push_str(&report::text(std::slice::from_ref(diagnostic), colour));
+            }
+        }
+        let untold = counts.iter().filter(|(_, (count, _))| *count > most);
+        let mut lines = String::new();
+        for (code, (count, _)) in untold {
+            let _ = writeln!(lines, "... and {} more {code} (all: --all)", count - DRAWN);
+        }
+        if !lines.is_empty() {
+            out.push_str(&lines);
+            out.push('\n');
+        }
+    }
+    out
+}
+
+/// A line for each document.
+fn overview(loaded: &Loaded, mocks: &Mocks) -> String {
+    let rows = loaded.documents.iter().map(|loading| {
+        let source = report::shown(&loading.source);
         let number = mocks.documents.iter().position(|summary| summary.source == loading.source);
         let Some(number) = number.filter(|_| loading.state != State::Broken) else {
-            let _ = writeln!(out, "{}: not served", report::shown(&loading.source));
-            continue;
+            return [source, "not served".to_owned(), String::new(), String::new()];
         };
         let summary = &mocks.documents[number];
-        let own = || mocks.operations.iter().filter(|operation| operation.document == number);
-        let mocked = own().filter(|operation| is_mocked(operation)).count();
-        let passed = own().filter(|operation| operation.routed && operation.mode == Mode::Pass).count();
-        let empty = own().filter(|operation| is_mocked(operation) && !operation.answers()).count();
-        let callbacks: usize = own().map(|operation| operation.callbacks().count()).sum();
+        let own = mocks.operations.iter().filter(|operation| operation.document == number);
         let title = match format!("{} {}", summary.title, summary.version).trim() {
             "" => "no title".to_owned(),
-            title => title.to_owned(),
+            title => report::printable(title).into_owned(),
         };
-        let mut parts = vec![format!("{mocked} mocked")];
-        let others = [
-            (passed, "passed"),
-            (empty, "without an answer"),
-            (own().count() - mocked - passed, "not routed"),
-        ];
-        parts.extend(
-            others.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")),
-        );
-        let _ = writeln!(
-            out,
-            "{}: {}, OpenAPI {}: {} ({}), {}",
-            report::shown(&summary.source),
-            title,
-            summary.openapi,
-            count(own().count(), "operation"),
-            parts.join(", "),
-            count(callbacks, "callback"),
-        );
+        let version = format!("OpenAPI {}", report::printable(&summary.openapi));
+        [source, title, version, Tally::of(own).to_string()]
+    });
+    report::table(&rows.collect::<Vec<_>>())
+}
+
+/// What becomes of operations.
+#[derive(Default)]
+struct Tally {
+    operations: usize,
+    mocked: usize,
+    passed: usize,
+    /// Of those that are mocked.
+    without_answer: usize,
+    not_routed: usize,
+    callbacks: usize,
+}
+
+impl Tally {
+    fn of<'m>(operations: impl Iterator<Item = &'m Operation>) -> Tally {
+        let mut tally = Tally::default();
+        for operation in operations {
+            tally.operations += 1;
+            tally.callbacks += operation.callbacks().count();
+            match (operation.routed, is_mocked(operation)) {
+                (false, _) => tally.not_routed += 1,
+                (true, false) => tally.passed += 1,
+                (true, true) => tally.mocked += 1,
+            }
+            tally.without_answer += usize::from(is_mocked(operation) && !operation.answers());
+        }
+        tally
     }
-    let counted = |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
+}
+
+/// `3 operations (2 mocked, 1 passed), 1 callback`
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Tally { operations, mocked, passed, without_answer, not_routed, callbacks } = self;
+        let mut parts = vec![format!("{mocked} mocked")];
+        if *without_answer > 0 {
+            parts[0].push_str(&format!(", {without_answer} of them without an answer"));
+        }
+        let others = [(passed, "passed"), (not_routed, "not routed")];
+        let others = others.iter().filter(|(number, _)| **number > 0);
+        parts.extend(others.map(|(number, what)| format!("{number} {what}")));
+        let (operations, callbacks) = (count(*operations, "operation"), count(*callbacks, "callback"));
+        write!(f, "{operations} ({}), {callbacks}", parts.join(", "))
+    }
+}
+
+/// Everything in a line or two.
+fn summary(config: &Config, loaded: &Loaded, mocks: &Mocks, diagnostics: &[Diagnostic]) -> String {
+    let mut out = String::new();
+    if loaded.documents.len() > 1 {
+        let _ = writeln!(out, "{}", Tally::of(mocks.operations.iter()));
+    }
     let _ = writeln!(
         out,
-        "{}, {}, {}",
+        "{}, {}, {}, {}",
         count(loaded.documents.len(), "document"),
-        count(counted(Severity::Error), "error"),
-        count(counted(Severity::Warning), "warning"),
+        count(of(diagnostics, Severity::Error), "error"),
+        count(of(diagnostics, Severity::Warning), "warning"),
+        count(of(diagnostics, Severity::Note), "note"),
     );
     if config.specs.is_empty() {
         let _ = writeln!(out, "the config names no document: everything passes to the upstream");
+    }
+    out
+}
+
+/// What was asked for on the command line.
+struct Asked {
+    strict: bool,
+    notes: bool,
+}
+
+/// What to do next, where something is to be done.
+fn advice(diagnostics: &[Diagnostic], asked: Asked) -> String {
+    let mut counts: BTreeMap<&str, (Severity, usize)> = BTreeMap::new();
+    for diagnostic in diagnostics.iter().filter(|diagnostic| diagnostic.severity < Severity::Note) {
+        let (severity, count) = counts.entry(diagnostic.code.0).or_insert((diagnostic.severity, 0));
+        *severity = diagnostic.severity.min(*severity);
+        *count += 1;
+    }
+    let mut out = String::new();
+    // The gravest first, then the commonest.
+    let first = counts.iter().min_by_key(|(_, (severity, count))| (*severity, std::cmp::Reverse(*count)));
+    if let Some((code, (_, count))) = first {
+        let times = if *count == 1 { "once".to_owned() } else { format!("{count} times") };
+        let _ = writeln!(out, "begin with {code}, {times}: {PAGE}#{}", code.to_ascii_lowercase());
+    }
+    if of(diagnostics, Severity::Error) == 0 && of(diagnostics, Severity::Warning) > 0 && !asked.strict {
+        let _ = writeln!(out, "nothing keeps this from being served; to fail on warnings too: --strict");
+    }
+    if of(diagnostics, Severity::Note) > 0 && !asked.notes {
+        let _ = writeln!(out, "to see the notes: --notes");
     }
     out
 }

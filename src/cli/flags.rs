@@ -84,6 +84,12 @@ pub struct Check {
     /// Take warnings for errors
     #[arg(long)]
     pub strict: bool,
+    /// Show notes too
+    #[arg(long)]
+    pub notes: bool,
+    /// Show all problems of a kind, not the first ten of a document
+    #[arg(long)]
+    pub all: bool,
 }
 
 #[derive(Debug, Default, Args)]

@@ -29,6 +29,19 @@ const USAGE: u8 = 2;
 
 /// Reads and compiles the documents of a config, as `run` does.
 fn compile(config: &Config) -> std::io::Result<(Loaded, Compiled)> {
+    let loaded = load(config)?;
+    let compiled = load::compile(config, &loaded);
+    Ok((loaded, compiled))
+}
+
+/// As [`compile`], with what is only worth its time where someone asks.
+fn checked(config: &Config) -> std::io::Result<(Loaded, Compiled)> {
+    let loaded = load(config)?;
+    let compiled = load::check(config, &loaded);
+    Ok((loaded, compiled))
+}
+
+fn load(config: &Config) -> std::io::Result<Loaded> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let web = runtime.block_on(async {
         let web = Web::new();
@@ -36,10 +49,9 @@ fn compile(config: &Config) -> std::io::Result<(Loaded, Compiled)> {
         web
     });
     let loaded = load::load(config, &Loaded::default(), &web);
-    let compiled = load::compile(config, &loaded);
     // A name that is still looked up is not waited for.
     runtime.shutdown_background();
-    Ok((loaded, compiled))
+    Ok(loaded)
 }
 
 fn cannot_read(error: &std::io::Error) -> ExitCode {

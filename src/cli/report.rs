@@ -10,6 +10,7 @@ use std::path::Path;
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use standin::diagnostic::{Diagnostic, Place, Severity};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
@@ -96,12 +97,67 @@ fn offset(text: &str, characters: usize) -> usize {
 /// The text with a replacement for each character that would act on a terminal instead of being
 /// shown: controls, and those that turn the direction of what follows (CVE-2021-42574). One for
 /// one, so that columns stay.
-fn printable(text: &str) -> Cow<'_, str> {
+pub fn printable(text: &str) -> Cow<'_, str> {
     let acts = |c: char| {
         (c.is_control() && c != '\t')
             || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
     };
     if text.contains(acts) { Cow::Owned(text.replace(acts, "\u{fffd}")) } else { Cow::Borrowed(text) }
+}
+
+/// Spaces between two columns.
+pub const GAP: usize = 2;
+
+/// Rows with their columns aligned.
+pub fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let widths = widths(rows);
+    let mut out = String::new();
+    for row in rows {
+        let cells = row.iter().zip(widths).map(|(cell, width)| {
+            let missing = width - columns(cell);
+            format!("{cell}{:missing$}", "")
+        });
+        out.push_str(cells.collect::<Vec<_>>().join(&" ".repeat(GAP)).trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// What each column takes.
+pub fn widths<const N: usize>(rows: &[[String; N]]) -> [usize; N] {
+    std::array::from_fn(|column| rows.iter().map(|row| columns(&row[column])).max().unwrap_or(0))
+}
+
+/// How many columns of a terminal a text takes: East Asian characters are two wide.
+fn columns(text: &str) -> usize {
+    text.width()
+}
+
+/// A text in so many columns, what is too much left out of its middle: both ends tell paths apart.
+pub fn cut(text: &str, width: usize) -> String {
+    if columns(text) <= width {
+        return text.to_owned();
+    }
+    let room = width.saturating_sub(1);
+    let begin = within(text.chars(), room.div_ceil(2));
+    let end = within(text.chars().rev(), room / 2);
+    begin.chain(['\u{2026}']).chain(end.collect::<Vec<_>>().into_iter().rev()).collect()
+}
+
+/// The first characters, as many as so many columns have room for.
+fn within(characters: impl Iterator<Item = char>, room: usize) -> impl Iterator<Item = char> {
+    let mut taken = 0;
+    characters.take_while(move |c| {
+        taken += c.width().unwrap_or(0);
+        taken <= room
+    })
+}
+
+/// How wide lines may be: what `COLUMNS` says, else what the terminal has; none where stdout is no
+/// terminal, since programs want whole lines.
+pub fn width() -> Option<usize> {
+    let asked = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    asked.or_else(|| terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0.into()))
 }
 
 #[cfg(test)]
@@ -235,5 +291,25 @@ error[SI0901]: unknown key `calback`
             bare.to_json().to_string(),
             r#"{"severity":"error","code":"SI0901","file":null,"line":null,"column":null,"pointer":null,"message":"unknown key `calback`","hint":null}"#
         );
+    }
+
+    #[track_caller]
+    fn check_cut(text: &str, width: usize, expected: &str) {
+        assert_eq!(cut(text, width), expected);
+    }
+
+    #[test]
+    fn a_text_is_cut_in_its_middle() {
+        check_cut("/pets/{id}", 10, "/pets/{id}");
+        check_cut("/pets/{id}", 9, "/pet\u{2026}{id}");
+        check_cut("/pets/{id}", 8, "/pet\u{2026}id}");
+        check_cut("\u{6f22}\u{5b57}\u{6f22}\u{5b57}", 6, "\u{6f22}\u{2026}\u{5b57}");
+        check_cut("abc", 0, "\u{2026}");
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_what_is_seen() {
+        let rows = [["a", "b"], ["\u{6f22}", "c"]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(&rows), "a   b\n\u{6f22}  c\n");
     }
 }

@@ -3,7 +3,7 @@
 use super::media::{MediaType, Syntax};
 use super::reply::Content;
 use super::template::{Builder, Form, Template};
-use crate::diagnostic::{Code, Diagnostic, Severity, cut};
+use crate::diagnostic::{Code, Diagnostic, Report, Severity, cut};
 use crate::spec::document::{Example, Shown};
 use crate::tree::{Kind, Value};
 
@@ -13,7 +13,7 @@ const ODD_VALUE: Code = Code("SI0202");
 /// The body of an example in a media type. JSON values are compact, in document order; a string
 /// under a JSON type stands as it is if it is JSON or has a template; other strings as they are. An
 /// array under a sequential type is written item by item.
-pub fn of(example: &Example<'_>, media: &MediaType, diagnostics: &mut Vec<Diagnostic>) -> Content {
+pub fn of(example: &Example<'_>, media: &MediaType, diagnostics: &mut Report) -> Content {
     match example.shown {
         Shown::Data(value) => data(value, media, diagnostics).into(),
         Shown::Text(text) => {
@@ -25,7 +25,7 @@ pub fn of(example: &Example<'_>, media: &MediaType, diagnostics: &mut Vec<Diagno
     }
 }
 
-fn data(value: Value<'_>, media: &MediaType, diagnostics: &mut Vec<Diagnostic>) -> Template {
+fn data(value: Value<'_>, media: &MediaType, diagnostics: &mut Report) -> Template {
     match (media.is_json(), value.kind()) {
         (true, Kind::String(text)) if text.contains("{{") || is_json(text) => {
             parse(text, Form::Json, value, diagnostics)
@@ -51,7 +51,7 @@ fn data(value: Value<'_>, media: &MediaType, diagnostics: &mut Vec<Diagnostic>) 
 }
 
 /// OpenAPI 3.2, 4.14.3: the items of an array, in the form of a sequential media type.
-fn sequence(value: Value<'_>, syntax: Syntax, diagnostics: &mut Vec<Diagnostic>) -> Template {
+fn sequence(value: Value<'_>, syntax: Syntax, diagnostics: &mut Report) -> Template {
     let mut out = Builder::new();
     for item in value.items() {
         match syntax {
@@ -68,7 +68,7 @@ fn sequence(value: Value<'_>, syntax: Syntax, diagnostics: &mut Vec<Diagnostic>)
 }
 
 /// WHATWG HTML, 9.2.6: an event's fields, a line each. What has none of them is the `data` of one.
-fn event(item: Value<'_>, out: &mut Builder, diagnostics: &mut Vec<Diagnostic>) {
+fn event(item: Value<'_>, out: &mut Builder, diagnostics: &mut Report) {
     const FIELDS: [&str; 5] = ["event", "data", "id", "retry", "comment"];
     if !FIELDS.iter().any(|field| item.get(field).is_some()) {
         return field("data", item, out, diagnostics);
@@ -87,7 +87,7 @@ fn event(item: Value<'_>, out: &mut Builder, diagnostics: &mut Vec<Diagnostic>) 
 }
 
 /// A field of an event: text with a line for each of its own, anything else as JSON.
-fn field(name: &str, value: Value<'_>, out: &mut Builder, diagnostics: &mut Vec<Diagnostic>) {
+fn field(name: &str, value: Value<'_>, out: &mut Builder, diagnostics: &mut Report) {
     let Some(text) = value.as_str() else {
         out.literal(name);
         out.literal(": ");
@@ -105,7 +105,7 @@ fn field(name: &str, value: Value<'_>, out: &mut Builder, diagnostics: &mut Vec<
 }
 
 /// A header's value: scalars by their text, arrays joined by commas (OpenAPI's `simple` style).
-pub fn header(example: &Example<'_>, diagnostics: &mut Vec<Diagnostic>) -> Template {
+pub fn header(example: &Example<'_>, diagnostics: &mut Report) -> Template {
     let text = match example.shown {
         Shown::Data(value) if value.is_sequence() => {
             let items: Vec<_> = value.items().filter_map(Value::text).collect();
@@ -118,7 +118,7 @@ pub fn header(example: &Example<'_>, diagnostics: &mut Vec<Diagnostic>) -> Templ
     parse(&text, Form::Header, example.at, diagnostics)
 }
 
-fn parse(text: &str, form: Form, value: Value<'_>, diagnostics: &mut Vec<Diagnostic>) -> Template {
+fn parse(text: &str, form: Form, value: Value<'_>, diagnostics: &mut Report) -> Template {
     Template::parse(text, form).unwrap_or_else(|error| {
         diagnostics.push(bad_template(value, &error));
         let mut plain = Builder::new();
@@ -128,21 +128,22 @@ fn parse(text: &str, form: Form, value: Value<'_>, diagnostics: &mut Vec<Diagnos
 }
 
 fn bad_template(value: Value<'_>, error: &super::template::Error) -> Diagnostic {
-    let problem = value.problem(Severity::Warning, BAD_TEMPLATE, error.message.clone());
+    let place = value.place_within(error.offset);
+    let problem = Diagnostic::new(Severity::Warning, BAD_TEMPLATE, error.message.clone()).at(place);
     match &error.hint {
         Some(hint) => problem.hint(hint.clone()),
         None => problem.hint("it is served as it stands"),
     }
 }
 
-fn json(value: Value<'_>, diagnostics: &mut Vec<Diagnostic>) -> Template {
+fn json(value: Value<'_>, diagnostics: &mut Report) -> Template {
     let mut builder = Builder::new();
     write(value, &mut builder, diagnostics);
     builder.finish()
 }
 
 /// As deep as the tree, which the reader's limit bounds.
-fn write(value: Value<'_>, out: &mut Builder, diagnostics: &mut Vec<Diagnostic>) {
+fn write(value: Value<'_>, out: &mut Builder, diagnostics: &mut Report) {
     match value.kind() {
         Kind::Null => out.literal("null"),
         Kind::Bool(true) => out.literal("true"),

@@ -1,7 +1,7 @@
 //! Documents and rules to mocks, gathering diagnostics.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::HeaderName;
@@ -15,9 +15,9 @@ use super::media::{MediaType, Syntax};
 use super::message::sequence;
 use super::reply::Content;
 use super::template::Template;
-use super::{Mocks, Operation, Summary, body, route};
+use super::{Mocks, Operation, Summary, body, lint, route};
 use crate::config::{Config, Mode, Unmatched};
-use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic, Report, Severity};
 use crate::spec::document::{self, Document, Example, Location, Media, Parameter, Shown};
 use crate::tree::{Key, Kind, Tree, Value};
 
@@ -26,16 +26,7 @@ mod exchange;
 const BAD_MEDIA_TYPE: Code = Code("SI0203");
 const BAD_HEADER: Code = Code("SI0204");
 const BAD_CALLBACK_URL: Code = Code("SI0205");
-const NOTHING_TO_ANSWER: Code = Code("SI0206");
-const CALLBACK_NEVER_SENT: Code = Code("SI0207");
-const SAME_ROUTE: Code = Code("SI0208");
 const BAD_MODE: Code = Code("SI0209");
-const RULE_WITHOUT_OPERATION: Code = Code("SI0210");
-const CALLBACK_WITHOUT_BODY: Code = Code("SI0211");
-const NOT_FINAL: Code = Code("SI0212");
-const UNREACHABLE: Code = Code("SI0213");
-const UNREAD_PATTERN: Code = Code("SI0214");
-const EMPTY_SEGMENT: Code = Code("SI0215");
 
 /// Bodies by the example that they are made from: thousands of operations may refer to one, and what
 /// they come to is read, kept, and complained about once.
@@ -69,13 +60,14 @@ impl Mocks {
             table: route::Table::default(),
             overrides: config.overrides,
         };
-        let mut diagnostics = Vec::new();
+        let mut found = Vec::new();
         let mut places: Vec<Key<'_>> = Vec::new();
         let mut shared = Shared::default();
         let mut previous = None;
         let mut matched = vec![false; config.rules.iter().map(|rule| rule.operations.len()).sum()];
         for (number, source) in sources.iter().enumerate() {
             let document = &source.document;
+            let mut diagnostics = Report::default();
             mocks.documents.push(Summary {
                 source: document.source.clone(),
                 title: document.title.to_owned(),
@@ -96,7 +88,7 @@ impl Mocks {
                 let mut compiled = compiler.operation(number, bases);
                 // A path key is told of once, whatever its methods and base paths.
                 if previous.replace(operation.path.as_ptr()) != Some(operation.path.as_ptr()) {
-                    diagnostics.extend(odd_path(operation));
+                    lint::odd_path(operation, &mut diagnostics);
                 }
                 for base in bases {
                     let refused = add_route(&mut mocks, operation, base, &places);
@@ -106,9 +98,10 @@ impl Mocks {
                 places.push(operation.key);
                 mocks.operations.push(compiled);
             }
+            found.extend(diagnostics.finish());
         }
-        unmatched_rules(config, &matched, &mocks, &mut diagnostics);
-        (mocks, diagnostics)
+        found.extend(lint::unmatched_rules(config, &matched, &mocks));
+        (mocks, found)
     }
 }
 
@@ -119,87 +112,24 @@ fn add_route(
     base: &str,
     places: &[Key<'_>],
 ) -> Option<Diagnostic> {
-    let route = format!("{} {base}{}", operation.method, operation.path);
     let template = route::Template::parse(base, operation.path, &operation.parameters);
-    let conditional = !template.conditions.is_empty();
     let target =
         route::Target { operation: mocks.operations.len(), base: route::path::segments(base).count() };
-    let taken = match mocks.table.insert(template, operation.method.clone(), target).err()? {
-        route::Refused::Taken(taken) => taken,
-        route::Refused::TooLong => {
-            let message = "this is never found: the path has more than 500 segments";
-            return Some(operation.key.problem(Severity::Warning, UNREACHABLE, message));
+    let refused = mocks.table.insert(template, operation.method.clone(), target).err()?;
+    let first = match refused {
+        route::Refused::Taken(taken) => {
+            places.get(taken.operation).copied().zip(mocks.operations.get(taken.operation))
         }
+        route::Refused::TooLong => None,
     };
-    let (code, message) = match conditional {
-        true => (
-            UNREACHABLE,
-            format!("`{route}` is never found: a route with the same conditions is there already"),
-        ),
-        false => (SAME_ROUTE, format!("`{route}` is there already")),
-    };
-    let problem = operation.key.problem(Severity::Warning, code, message);
-    // Nothing else has it where another base path of the same operation does.
-    match (places.get(taken.operation), mocks.operations.get(taken.operation)) {
-        (Some(first), Some(other)) => {
-            let place = first.place();
-            Some(problem.hint(format!(
-                "{}:{} has it, as `{}`; the first one answers",
-                place.file, place.line, other.label
-            )))
-        }
-        _ => Some(problem),
-    }
-}
-
-/// What may surprise in a path key.
-fn odd_path(operation: &document::Operation<'_>) -> Vec<Diagnostic> {
-    let key = operation.path_key;
-    let template = route::Template::parse("", operation.path, &[]);
-    let literals = template.segments.iter().map(|segment| match segment {
-        route::Segment::Literal(text) => Some(text.as_str()),
-        route::Segment::Templated(_) => None,
-    });
-    let literals: Vec<_> = literals.collect();
-    let mut found = Vec::new();
-    if literals.iter().any(|literal| matches!(literal, Some("." | ".."))) {
-        let message = "no client asks for this path: `.` and `..` are resolved before a request is sent";
-        found.push(
-            key.problem(Severity::Warning, UNREACHABLE, message).hint("write the path that they lead to"),
-        );
-    }
-    if literals.iter().rev().skip(1).any(|literal| *literal == Some("")) {
-        let message = "the path has an empty segment, which a request must have too";
-        found.push(
-            key.problem(Severity::Note, EMPTY_SEGMENT, message).hint("write one `/` if `//` is a slip"),
-        );
-    }
-    if let Some(unread) = &template.unread {
-        let message =
-            format!("the pattern of `{{{unread}}}` is not looked at: the parameter takes any one segment");
-        found.push(key.problem(Severity::Note, UNREAD_PATTERN, message));
-    }
-    found
-}
-
-fn unmatched_rules(config: &Config, matched: &[bool], mocks: &Mocks, diagnostics: &mut Vec<Diagnostic>) {
-    let selectors = config.rules.iter().flat_map(|rule| &rule.operations);
-    for (selector, _) in selectors.zip(matched).filter(|(_, matched)| !**matched) {
-        let message = format!("no operation is `{selector}`, which a rule of the config names");
-        let mut problem = Diagnostic::new(Severity::Warning, RULE_WITHOUT_OPERATION, message);
-        let labels = mocks.operations.iter().map(|operation| &*operation.label);
-        if let Some(near) = crate::diagnostic::nearest(&selector.to_string(), labels) {
-            problem = problem.hint(format!("did you mean `{near}`?"));
-        }
-        diagnostics.push(problem);
-    }
+    Some(lint::refused(operation, base, refused, first))
 }
 
 struct Compiler<'a, 't> {
     config: &'a Config,
     source: &'a Source<'t>,
     operation: &'a document::Operation<'t>,
-    diagnostics: &'a mut Vec<Diagnostic>,
+    diagnostics: &'a mut Report,
     /// Which selectors of the rules have found an operation.
     matched: &'a mut [bool],
     shared: &'a mut Shared,
@@ -245,19 +175,7 @@ impl<'t> Compiler<'_, 't> {
             callbacks,
             needs_body,
         };
-        for response in operation.responses.iter().filter(|response| response.status.is_informational()) {
-            let message = format!("a mock does not answer {}, which is no final status", response.key.text());
-            self.diagnostics.push(response.key.problem(Severity::Note, NOT_FINAL, message));
-        }
-        if mode != Mode::Pass && !compiled.answers() {
-            let message = format!("`{}` has no example of a response to answer with", compiled.label);
-            self.diagnostics.push(
-                operation
-                    .key
-                    .problem(Severity::Warning, NOTHING_TO_ANSWER, message)
-                    .hint("give one of its responses an `example`; instances of schemas are not built yet"),
-            );
-        }
+        lint::operation(operation, &compiled, self.diagnostics);
         compiled
     }
 
@@ -382,7 +300,7 @@ impl<'t> Compiler<'_, 't> {
         if names.is_empty() {
             names.extend(callback.refs.iter().map(|name| (*name).into()));
         }
-        self.lint_callback(callback, &names, &payloads, exchanges);
+        lint::callback(callback, self.operation, &names, &payloads, exchanges, self.diagnostics);
         Some(Arc::new(Plan {
             name: callback.name.into(),
             method: callback.method.clone(),
@@ -403,42 +321,6 @@ impl<'t> Compiler<'_, 't> {
             Some((name, body::header(example, self.diagnostics)))
         });
         fields.collect()
-    }
-
-    fn lint_callback(
-        &mut self,
-        callback: &document::Callback<'t>,
-        names: &[Box<str>],
-        payloads: &[Payload],
-        exchanges: &Exchanges,
-    ) {
-        if payloads.is_empty() && !callback.bodies.is_empty() {
-            let message =
-                format!("callback `{}` has no example of its body, and is sent without one", callback.name);
-            self.diagnostics.push(callback.key.problem(Severity::Warning, CALLBACK_WITHOUT_BODY, message));
-        }
-        let answers: HashSet<&str> = exchanges.names(None).collect();
-        if !names.is_empty() && !names.iter().any(|name| answers.contains(&**name)) {
-            let message = format!(
-                "callback `{}` is never sent: no response has an example of its names",
-                callback.name
-            );
-            let hint = match names
-                .first()
-                .and_then(|name| crate::diagnostic::nearest(name, answers.iter().copied()))
-            {
-                Some(near) => format!("`{}` is nearly `{near}`, which a response has", names[0]),
-                None if self.operation.responses.iter().any(|response| response.content.is_empty()) => {
-                    format!(
-                        "name an example of a response `{0}`, or list it under `x-microcks-refs` of one without content",
-                        names[0]
-                    )
-                }
-                None => format!("name an example of a response `{}`", names[0]),
-            };
-            self.diagnostics
-                .push(callback.key.problem(Severity::Warning, CALLBACK_NEVER_SENT, message).hint(hint));
-        }
     }
 }
 

@@ -19,6 +19,8 @@ use problem::Problem;
 
 mod compile;
 
+mod lint;
+
 pub mod route;
 
 mod body;
@@ -36,6 +38,8 @@ pub mod problem;
 pub mod template;
 
 pub mod message;
+
+mod validate;
 
 pub use compile::Source;
 
@@ -418,9 +422,9 @@ mod tests {
         assert_eq!(
             problems,
             [
-                "/t.yaml:3:32: a mock does not answer 101, which is no final status",
                 "/t.yaml:3:14: `GET /a` has no example of a response to answer with; \
-                 give one of its responses an `example`; instances of schemas are not built yet",
+                 give one of its responses an `example`, or pass the operation with a rule",
+                "/t.yaml:3:32: a mock does not answer 101, which is no final status",
                 "/t.yaml:3:67: a mock does not answer 1XX, which is no final status",
             ]
         );

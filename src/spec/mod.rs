@@ -24,6 +24,8 @@ mod server;
 
 mod keyword;
 
+pub mod schema;
+
 mod resolve;
 
 mod identity;
@@ -33,6 +35,7 @@ mod uri;
 pub mod document;
 
 pub use document::Document;
+pub use resolve::Resolver;
 
 /// The texts and files there are, by name. A name is an absolute path with `/`, without `.` and `..`, or
 /// an absolute URL without a fragment.

@@ -9,19 +9,15 @@ use bytes::Bytes;
 use super::document::Format;
 use super::identity::{By, Identities, Resource};
 use super::{Referred, Trees, uri};
-use crate::diagnostic::{Code, Diagnostic, Severity, cut, nearest};
+use crate::diagnostic::{Code, Diagnostic, Report, Severity, cut, nearest};
 use crate::tree::{Tree, Value};
 
 const UNRESOLVED: Code = Code("SI0110");
 const CYCLE: Code = Code("SI0111");
 const REMOTE: Code = Code("SI0112");
-const MORE: Code = Code("SI0113");
 
 /// References that lead on to references; more than anyone writes by hand.
 const HOPS: usize = 64;
-
-/// Problems of one document that are told, since a generated one may have one in each line.
-const TOLD: usize = 1000;
 
 const KEEP_A_COPY: &str = "keep a copy beside the document and refer to it by its file name, or set `remote: true` for the entry of `specs`";
 
@@ -39,11 +35,9 @@ pub struct Resolver<'t> {
     /// The objects whose form has been looked at.
     looked_at: HashSet<(*const Tree, u32)>,
     referred: Referred,
-    diagnostics: Vec<Diagnostic>,
+    diagnostics: Report,
     /// References that lead nowhere and were looked into for what was meant.
     hinted: usize,
-    /// The gravest of the problems past [`TOLD`].
-    untold: Option<Severity>,
 }
 
 impl<'t> Resolver<'t> {
@@ -56,9 +50,8 @@ impl<'t> Resolver<'t> {
             identities: None,
             looked_at: HashSet::new(),
             referred: Referred::default(),
-            diagnostics: Vec::new(),
+            diagnostics: Report::default(),
             hinted: 0,
-            untold: None,
         }
     }
 
@@ -78,43 +71,12 @@ impl<'t> Resolver<'t> {
     }
 
     /// The files that were referred to, and the problems in the order of the text, each once.
-    pub fn finish(mut self) -> (Referred, Vec<Diagnostic>) {
-        self.settle();
-        if let Some(severity) = self.untold {
-            let message = format!("there are more problems in this document; the first {TOLD} are shown");
-            self.diagnostics.push(Diagnostic::new(severity, MORE, message));
-        }
-        (self.referred, self.diagnostics)
+    pub fn finish(self) -> (Referred, Vec<Diagnostic>) {
+        (self.referred, self.diagnostics.finish())
     }
 
     pub fn report(&mut self, diagnostic: Diagnostic) {
-        // What is shared is read, and said, once for each operation that refers to it.
-        if self.diagnostics.len() >= 2 * TOLD {
-            self.settle();
-        }
         self.diagnostics.push(diagnostic);
-    }
-
-    fn settle(&mut self) {
-        self.diagnostics.sort_by_cached_key(|diagnostic| {
-            let place = diagnostic.place.as_ref();
-            (place.map(|place| (place.file.clone(), place.line, place.column)), diagnostic.message.clone())
-        });
-        self.diagnostics.dedup();
-        // Notes give way, so that they never hide what is worse.
-        let is_note = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Note;
-        let notes = self.diagnostics.iter().filter(|&diagnostic| is_note(diagnostic)).count();
-        let mut room = TOLD.saturating_sub(self.diagnostics.len() - notes);
-        if notes > room {
-            self.untold = self.untold.or(Some(Severity::Note));
-            self.diagnostics.retain(|diagnostic| {
-                let told = !is_note(diagnostic) || room > 0;
-                room -= usize::from(told && is_note(diagnostic));
-                told
-            });
-        }
-        let untold = self.diagnostics.drain(TOLD.min(self.diagnostics.len())..);
-        self.untold = untold.map(|diagnostic| diagnostic.severity).chain(self.untold).min();
     }
 
     /// The value itself, or what its `$ref` leads to. None, with a diagnostic, where that is nothing.
@@ -507,18 +469,5 @@ mod tests {
         let started = std::time::Instant::now();
         check(&[("/m", &text)], &[], r#"{"$id":"s9"}"#, &[]);
         assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
-    }
-
-    #[test]
-    fn notes_give_way_to_what_is_worse() {
-        let trees = Trees::default();
-        let mut resolver = Resolver::new(&trees, "/m");
-        for number in 0..3 * TOLD {
-            resolver.report(Diagnostic::new(Severity::Note, MORE, format!("note {number}")));
-        }
-        resolver.report(Diagnostic::new(Severity::Error, CYCLE, "the worst"));
-        let (_, told) = resolver.finish();
-        assert_eq!(told.len(), TOLD + 1);
-        assert!(told.iter().any(|problem| problem.code == CYCLE));
     }
 }

@@ -650,7 +650,7 @@ fn weight(text: Slice) -> usize {
 }
 
 /// Appends one token of a pointer (RFC 6901, 3).
-pub(super) fn push_token(pointer: &mut String, token: &str) {
+pub fn push_token(pointer: &mut String, token: &str) {
     pointer.push('/');
     for character in token.chars() {
         match character {

@@ -16,6 +16,8 @@ use crate::diagnostic::{Code, Diagnostic, Place, Severity};
 use build::{Arena, Builder, Finding, Hint, Node, Tag};
 use lines::Lines;
 
+pub use build::push_token;
+
 mod yaml;
 
 mod json;
@@ -447,6 +449,23 @@ impl<'t> Value<'t> {
         self.tree.lines().place(name, source, at as usize, width as usize, pointer)
     }
 
+    /// Where a word inside a string stands, `offset` bytes into it; where the whole value does if the
+    /// text up to there is written in another way, as with escapes or over several lines.
+    pub fn place_within(self, offset: usize) -> Place {
+        let Some((before, after)) = self.as_str().and_then(|text| text.split_at_checked(offset)) else {
+            return self.place();
+        };
+        let source = &self.tree.source;
+        let at = self.tree.node(self.id).at as usize;
+        let quotes = usize::from(source[at..].starts_with(['"', '\'']));
+        let begin = at + quotes + offset;
+        if source.get(at + quotes..begin) != Some(before) || !source[begin..].starts_with(first_word(after)) {
+            return self.place();
+        }
+        let pointer = self.tree.pointer(self.id);
+        self.tree.lines().place(&self.tree.name, source, begin, first_word(after).len(), pointer)
+    }
+
     pub fn problem(self, severity: Severity, code: Code, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(severity, code, message).at(self.place())
     }
@@ -505,6 +524,11 @@ impl<'t> Key<'t> {
         self.text
     }
 
+    /// What stands under it.
+    pub fn value(self) -> Option<Value<'t>> {
+        Value { tree: self.tree, id: self.mapping }.get(self.text)
+    }
+
     pub fn place(self) -> Place {
         let Tree { name, source, .. } = &**self.tree;
         let mut pointer = self.tree.pointer(self.mapping);
@@ -522,6 +546,14 @@ impl fmt::Debug for Key<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({:?} in {})", self.text, self.tree.name)
     }
+}
+
+/// A name, or one run of anything else.
+fn first_word(text: &str) -> &str {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let named = text.starts_with(is_name);
+    let end = text.find(|c: char| is_name(c) != named || c.is_whitespace());
+    &text[..end.unwrap_or(text.len())]
 }
 
 /// Beyond what serde_json can parse a number is the largest that there is.
@@ -873,6 +905,29 @@ mod tests {
         let value = tree.root().get("b").expect("it is there");
         let problem = value.problem(Severity::Error, Code("SI9999"), "is wrong");
         assert_eq!(problem.to_string(), "t.yaml:2:4: is wrong");
+    }
+
+    #[track_caller]
+    fn placed_within(text: &str, offset: usize, expected: (u32, u32, u32)) {
+        let tree = tree(text);
+        let place = tree.root().get("a").expect("it is there").place_within(offset);
+        assert_eq!((place.line, place.column, place.width), expected);
+    }
+
+    #[test]
+    fn a_word_inside_a_string_has_its_place() {
+        placed_within("a: b cde f\n", 2, (1, 6, 3));
+        placed_within("a: 'b cde f'\n", 2, (1, 7, 3));
+        placed_within(r#"{"a": "b {{ f"}"#, 2, (1, 10, 2));
+        placed_within("a: |\n  b cde\n  f\n", 2, (2, 5, 3));
+    }
+
+    #[test]
+    fn a_string_that_is_written_otherwise_has_its_own_place() {
+        placed_within("a: \"\\tb c\"\n", 3, (1, 4, 7));
+        placed_within("a: |\n  b\n  c\n", 2, (2, 3, 1));
+        placed_within("a: bc\n", 9, (1, 4, 2));
+        placed_within("a: [b]\n", 0, (1, 4, 1));
     }
 
     #[test]

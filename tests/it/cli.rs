@@ -474,6 +474,81 @@ async fn check_reports_every_problem_at_once() {
     }
 }
 
+/// What changes nothing of what is served is looked at by `check`, and not by `run`.
+#[tokio::test]
+async fn check_compares_examples_with_their_schemas() {
+    let paths = "
+        /a: {get: {responses: {'200': {description: ok, content: {application/json: {
+              schema: {type: object, required: [id], properties: {id: {type: integer}}},
+              example: {id: one}}}}}}}
+    ";
+    let exit = Standin::with().paths(paths).command("check").exits().await;
+    exit.is(0).prints(&["SI0220", "spec.yaml:6:23", "no integer", "type: integer", "diagnostics.md#si0220"]);
+    let standin = Standin::with().paths(paths).start().await;
+    let status: serde_json::Value = standin.admin(get("/api/status")).await.json();
+    assert_eq!(status["documents"][0]["diagnostics"].as_array().map_or(0, Vec::len), 0, "{status}");
+}
+
+#[tokio::test]
+async fn check_draws_the_first_of_very_many_problems() {
+    let paths: String = (0..30).map(|n| format!("/{n}: {{get: {{responses: {{}}}}}}\n")).collect();
+    let drawn = |out: &str| out.matches("warning[SI0206]").count();
+    let exit = Standin::with().paths(&paths).command("check").exits().await;
+    exit.is(0).prints(&["... and 20 more SI0206 (all: --all)", "30 warnings", "--strict"]);
+    assert_eq!(drawn(&exit.stdout), 10, "{}", exit.stdout);
+    let exit = Standin::with().paths(&paths).command("check").args(["--all"]).exits().await;
+    assert_eq!(drawn(&exit.stdout), 30, "{}", exit.stdout);
+    let exit = Standin::with().paths(&paths).command("check").args(["--format", "json"]).exits().await;
+    assert_eq!(exit.json()["diagnostics"].as_array().map_or(0, Vec::len), 30);
+}
+
+#[tokio::test]
+async fn check_shows_notes_when_asked() {
+    let paths = "/a: {get: {responses: {'101': {description: d}, '204': {description: d}}}}\n";
+    let exit = Standin::with().paths(paths).command("check").exits().await;
+    exit.is(0).prints(&["1 note", "--notes"]);
+    assert!(!exit.stdout.contains("SI0212"), "{}", exit.stdout);
+    let exit = Standin::with().paths(paths).command("check").args(["--notes"]).exits().await;
+    exit.is(0).prints(&["note[SI0212]"]);
+}
+
+#[tokio::test]
+async fn check_ends_with_what_there_is_and_what_to_do() {
+    let paths = "
+        /a: {get: {responses: {}}}
+        /b: {get: {x-standin: {mode: pass}, responses: {'204': {description: d}}}}
+        /c: {post: {responses: {'204': {description: d}}, callbacks: {on: {'http://h': {post: {}}}}}}
+    ";
+    let exit = Standin::with().paths(paths).paths(paths).command("check").exits().await;
+    exit.is(0).prints(&[
+        "3 operations (2 mocked, 1 of them without an answer, 1 passed), 1 callback",
+        "6 operations (2 mocked, 1 of them without an answer, 1 passed, 3 not routed), 2 callbacks",
+        "2 documents, 0 errors, ",
+        "begin with SI0208, 3 times: docs/diagnostics.md#si0208",
+    ]);
+}
+
+#[tokio::test]
+async fn routes_keeps_to_the_width_that_it_has() {
+    let paths = "
+        /a/very/long/path/that/goes/on/and/on/{withParameters}/to/its/end:
+          delete:
+            operationId: anOperationWithAVeryLongNameThatNobodyCanRemember
+            responses: {'204': {description: gone}}
+    ";
+    let exit = Standin::with().paths(paths).command("routes").env("COLUMNS", "90").exits().await;
+    exit.is(0).prints(&["DELETE", "mock", "/a/very", "its/end", "\u{2026}"]);
+    assert!(exit.stdout.lines().all(|line| line.chars().count() <= 90), "{}", exit.stdout);
+    let exit = Standin::with().paths(paths).command("routes").exits().await;
+    exit.is(0).prints(&["{withParameters}", "anOperationWithAVeryLongNameThatNobodyCanRemember"]);
+}
+
+#[tokio::test]
+async fn routes_shows_what_is_not_routed() {
+    let with = Standin::with().paths(&fine()).paths(&fine()).command("routes");
+    with.exits().await.is(0).prints(&["1 operation not routed"]);
+}
+
 #[tokio::test]
 async fn routes_prints_the_decisions() {
     let paths = "

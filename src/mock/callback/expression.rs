@@ -16,7 +16,7 @@ use serde_json::Value as Json;
 use super::Unresolved;
 use crate::diagnostic::nearest;
 use crate::mock::message::{Body, Context};
-use crate::mock::template::{self, Needs, Pointer, Value, shortened};
+use crate::mock::template::{self, Asked, Needs, Pointer, Value, shortened};
 
 pub use crate::mock::template::Error;
 
@@ -129,7 +129,7 @@ impl Url {
             Part::Expression { source, .. } if in_authority(&url) => Some(&**source),
             Part::Expression { .. } => {
                 // Whatever it is, it is encoded and ends no host; where it comes first, it may.
-                url.push_str(if url.is_empty() { "/" } else { "x" });
+                url.push_str(if url.is_empty() { "http://h/" } else { "x" });
                 None
             }
         })
@@ -141,6 +141,22 @@ impl Url {
             Part::Expression { kind: Kind::Runtime(runtime), .. } => needs | runtime.needs(),
             Part::Expression { kind: Kind::Template(expression), .. } => needs | expression.needs(),
         })
+    }
+
+    /// Everything that its expressions refer to, each with how it is written.
+    pub(in crate::mock) fn asked(&self) -> Vec<(&str, Asked<'_>)> {
+        let expressions = self.parts.iter().filter_map(|part| match part {
+            Part::Expression { source, kind } => Some((&**source, kind)),
+            Part::Literal(_) => None,
+        });
+        let asked = expressions.flat_map(|(source, kind)| {
+            let asked: Vec<_> = match kind {
+                Kind::Runtime(runtime) => runtime.asked().into_iter().collect(),
+                Kind::Template(expression) => expression.asked().collect(),
+            };
+            asked.into_iter().map(move |asked| (source, asked))
+        });
+        asked.collect()
     }
 
     /// Whether it has a `{{ }}`, so that it must be rendered at the first send.
@@ -272,6 +288,19 @@ impl Runtime {
             }
         };
         value.ok_or(MISSING)
+    }
+
+    /// None for what every exchange has.
+    fn asked(&self) -> Option<Asked<'_>> {
+        Some(match self {
+            Runtime::Url | Runtime::Method | Runtime::StatusCode => return None,
+            Runtime::RequestHeader(name) => Asked::Header(name.as_str()),
+            Runtime::RequestQuery(name) => Asked::Query(name),
+            Runtime::RequestPath(name) => Asked::Path(name),
+            Runtime::RequestBody(pointer) => Asked::Body(Some(pointer)),
+            Runtime::ResponseHeader(name) => Asked::ResponseHeader(name.as_str()),
+            Runtime::ResponseBody(_) => Asked::ResponseBody,
+        })
     }
 
     fn needs(&self) -> Needs {

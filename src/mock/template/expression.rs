@@ -22,7 +22,7 @@
 //! as it is if it is JSON (`|| '[]'`), and as a string otherwise. Several operands are one string.
 
 use super::function::{Argument, Function, shortened};
-use super::reference::{Message, Reference, Suffix};
+use super::reference::{Asked, Message, Reference, Suffix};
 use super::{Error, Needs, Value};
 use crate::mock::message::Context;
 
@@ -71,6 +71,15 @@ impl Expression {
             }
         }
         value
+    }
+
+    /// Everything that it refers to.
+    pub fn asked(&self) -> impl Iterator<Item = Asked<'_>> {
+        let operands = self.alternatives.iter().flat_map(|sequence| &sequence.operands);
+        operands.filter_map(|operand| match operand {
+            Operand::Reference(reference) => reference.asked(),
+            Operand::Literal(..) | Operand::Function(_) => None,
+        })
     }
 
     pub fn needs(&self) -> Needs {

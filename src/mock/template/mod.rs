@@ -16,7 +16,7 @@ use crate::tree::escape_json;
 pub(in crate::mock) use expression::Expression;
 pub(in crate::mock) use function::shortened;
 pub(in crate::mock) use pointer::Pointer;
-pub(in crate::mock) use reference::header;
+pub(in crate::mock) use reference::{Asked, header};
 pub(in crate::mock) use value::Value;
 
 mod expression;
@@ -138,6 +138,15 @@ impl Template {
         let mut out = String::new();
         self.render(context, &mut out);
         out
+    }
+
+    /// Everything that its expressions refer to.
+    pub(in crate::mock) fn asked(&self) -> impl Iterator<Item = Asked<'_>> {
+        let expressions = self.parts.iter().filter_map(|part| match part {
+            Part::Expression(expression, _) => Some(expression),
+            Part::Literal(_) => None,
+        });
+        expressions.flat_map(Expression::asked)
     }
 
     pub fn needs(&self) -> Needs {

@@ -29,6 +29,10 @@ impl Pointer {
         Ok(Pointer { tokens: tokens.collect() })
     }
 
+    pub fn tokens(&self) -> impl Iterator<Item = &str> {
+        self.tokens.iter().map(|token| &**token)
+    }
+
     /// The value that the pointer leads to.
     pub fn find<'j>(&self, document: &'j Json) -> Option<&'j Json> {
         self.tokens.iter().try_fold(document, |value, token| match value {

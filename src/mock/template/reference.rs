@@ -1,6 +1,7 @@
 //! References: `request.body/a`, `request.path[1]`, `response.headers[location]`.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use super::{Error, Needs, Pointer, Value};
 use crate::mock::message::{Body, Context, Request};
@@ -20,6 +21,22 @@ pub(super) enum Reference {
     Param(Box<str>),
     /// `response.status`.
     Status,
+}
+
+/// What an expression asks for, for whoever wants to know whether it can be there.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::mock) enum Asked<'e> {
+    /// Of the path, from 0.
+    Segment(usize),
+    /// A parameter of the query or of the path.
+    Param(&'e str),
+    Path(&'e str),
+    Query(&'e str),
+    Header(&'e str),
+    Body(Option<&'e Pointer>),
+    ResponseHeader(&'e str),
+    ResponseBody,
+    ResponseStatus,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +117,20 @@ impl Reference {
         }
     }
 
+    /// None for what every request has.
+    pub fn asked(&self) -> Option<Asked<'_>> {
+        Some(match self {
+            Reference::Body(Message::Request, pointer) => Asked::Body(pointer.as_ref()),
+            Reference::Body(Message::Response, _) => Asked::ResponseBody,
+            Reference::Header(Message::Request, name) => Asked::Header(name),
+            Reference::Header(Message::Response, name) => Asked::ResponseHeader(name),
+            Reference::Path => return None,
+            Reference::Segment(number) => Asked::Segment(*number),
+            Reference::Param(name) => Asked::Param(name),
+            Reference::Status => Asked::ResponseStatus,
+        })
+    }
+
     pub fn needs(&self) -> Needs {
         match self {
             Reference::Body(Message::Request, _) => Needs { request_body: true, ..Needs::default() },
@@ -108,6 +139,26 @@ impl Reference {
             | Reference::Header(Message::Response, _)
             | Reference::Status => Needs { response: true, ..Needs::default() },
             _ => Needs::default(),
+        }
+    }
+}
+
+/// As a template has it.
+impl fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Asked::Segment(number) => write!(f, "request.path[{number}]"),
+            Asked::Param(name) | Asked::Path(name) | Asked::Query(name) => {
+                write!(f, "request.params[{name}]")
+            }
+            Asked::Header(name) => write!(f, "request.headers[{name}]"),
+            Asked::Body(None) => f.write_str("request.body"),
+            Asked::Body(Some(pointer)) => {
+                write!(f, "request.body/{}", pointer.tokens().collect::<Vec<_>>().join("/"))
+            }
+            Asked::ResponseHeader(name) => write!(f, "response.headers[{name}]"),
+            Asked::ResponseBody => f.write_str("response.body"),
+            Asked::ResponseStatus => f.write_str("response.status"),
         }
     }
 }

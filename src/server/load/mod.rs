@@ -11,9 +11,9 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::config::{Config, Spec};
-use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic, Report, Severity};
 use crate::mock::{Mocks, Source};
-use crate::spec::{self, Trees};
+use crate::spec::{self, Document, Trees};
 use crate::tree::Tree;
 use reach::{Reach, Target};
 use source::{Found, Place};
@@ -163,10 +163,28 @@ impl Compiled {
 
 /// Compiles what is loaded.
 pub fn compile(config: &Config, loaded: &Loaded) -> Compiled {
+    compile_and(config, loaded, |_, _| Vec::new())
+}
+
+/// Compiles what is loaded, and says what is only worth its time where someone asks.
+pub fn check(config: &Config, loaded: &Loaded) -> Compiled {
+    compile_and(config, loaded, Mocks::lint)
+}
+
+/// Documents with the texts that they were read from.
+type Texts<'a, 't> = &'a [(&'a Document<'t>, &'t Trees)];
+
+fn compile_and<'t>(
+    config: &Config,
+    loaded: &'t Loaded,
+    lint: impl FnOnce(&Mocks, Texts<'_, 't>) -> Vec<Diagnostic>,
+) -> Compiled {
     let mut sources = Vec::new();
-    let mut reports: Vec<Vec<Diagnostic>> = Vec::new();
+    let mut texts = Vec::new();
+    let mut reports: Vec<Report> = Vec::new();
     for loading in &loaded.documents {
-        let mut report = loading.diagnostics.clone();
+        let mut report = Report::default();
+        report.extend(loading.diagnostics.iter().cloned());
         let reading = spec::read(&loading.trees, &loading.source);
         if loading.state == State::Current {
             report.extend(reading.diagnostics);
@@ -175,9 +193,12 @@ pub fn compile(config: &Config, loaded: &Loaded) -> Compiled {
         if let Some(document) = reading.document.filter(|_| loading.state != State::Broken) {
             let entry = &config.specs[loading.entry];
             sources.push(Source { document, base_path: entry.base_path.clone(), mode: entry.mode });
+            texts.push(&loading.trees);
         }
     }
-    let (mocks, diagnostics) = Mocks::compile(&sources, config);
+    let (mocks, mut diagnostics) = Mocks::compile(&sources, config);
+    let documents: Vec<_> = sources.iter().map(|source| &source.document).zip(texts).collect();
+    diagnostics.extend(lint(&mocks, &documents));
     let mut others = loaded.diagnostics.clone();
     for diagnostic in diagnostics {
         let file = diagnostic.place.as_ref().map(|place| place.file.clone());
@@ -192,15 +213,7 @@ pub fn compile(config: &Config, loaded: &Loaded) -> Compiled {
             None => others.push(diagnostic),
         }
     }
-    for report in &mut reports {
-        report.sort_by_cached_key(place_of);
-        report.dedup();
-    }
-    Compiled { mocks, reports, others }
-}
-
-fn place_of(diagnostic: &Diagnostic) -> Option<(Arc<str>, u32, u32)> {
-    diagnostic.place.as_ref().map(|place| (place.file.clone(), place.line, place.column))
+    Compiled { mocks, reports: reports.into_iter().map(Report::finish).collect(), others }
 }
 
 /// What one load has at hand.

@@ -1,0 +1,71 @@
+//! Routes that no request finds, and what may surprise in a path key.
+
+use crate::diagnostic::{Code, Diagnostic, Report, Severity};
+use crate::mock::{Operation, route};
+use crate::spec::document;
+use crate::tree::Key;
+
+const SAME_ROUTE: Code = Code("SI0208");
+const UNREACHABLE: Code = Code("SI0213");
+const UNREAD_PATTERN: Code = Code("SI0214");
+const EMPTY_SEGMENT: Code = Code("SI0215");
+
+/// A route that could not be added. `first` has it already: where it is described, and what it is;
+/// nothing else has it where another base path of the same operation does.
+pub fn refused(
+    operation: &document::Operation<'_>,
+    base: &str,
+    why: route::Refused,
+    first: Option<(Key<'_>, &Operation)>,
+) -> Diagnostic {
+    let route = format!("{} {base}{}", operation.method, operation.path);
+    let (code, message) = match why {
+        route::Refused::TooLong => {
+            (UNREACHABLE, "this is never found: the path has more than 500 segments".to_owned())
+        }
+        route::Refused::Taken(_) if route::bare(operation.path) != operation.path => (
+            UNREACHABLE,
+            format!("`{route}` is never found: a route with the same conditions is there already"),
+        ),
+        route::Refused::Taken(_) => (SAME_ROUTE, format!("`{route}` is there already")),
+    };
+    let problem = operation.key.problem(Severity::Warning, code, message);
+    match first {
+        Some((first, other)) => {
+            let place = first.place();
+            problem.hint(format!(
+                "{}:{} has it, as `{}`; the first one answers",
+                place.file, place.line, other.label
+            ))
+        }
+        None => problem,
+    }
+}
+
+/// What may surprise in a path key.
+pub fn odd(operation: &document::Operation<'_>, report: &mut Report) {
+    let key = operation.path_key;
+    let template = route::Template::parse("", operation.path, &[]);
+    let literals = template.segments.iter().map(|segment| match segment {
+        route::Segment::Literal(text) => Some(text.as_str()),
+        route::Segment::Templated(_) => None,
+    });
+    let literals: Vec<_> = literals.collect();
+    if literals.iter().any(|literal| matches!(literal, Some("." | ".."))) {
+        let message = "no client asks for this path: `.` and `..` are resolved before a request is sent";
+        report.push(
+            key.problem(Severity::Warning, UNREACHABLE, message).hint("write the path that they lead to"),
+        );
+    }
+    if literals.iter().rev().skip(1).any(|literal| *literal == Some("")) {
+        let message = "the path has an empty segment, which a request must have too";
+        report.push(
+            key.problem(Severity::Note, EMPTY_SEGMENT, message).hint("write one `/` if `//` is a slip"),
+        );
+    }
+    if let Some(unread) = &template.unread {
+        let message =
+            format!("the pattern of `{{{unread}}}` is not looked at: the parameter takes any one segment");
+        report.push(key.problem(Severity::Note, UNREAD_PATTERN, message));
+    }
+}
