@@ -208,7 +208,7 @@ impl<'t> Expression<'t> {
             name: name.trim_matches(['+', '*', ';', '.', '?', '{', '}']),
             reach: if greedy && form.is_none() { Reach::Path } else { Reach::Segment },
             form,
-            has_pattern: pattern.is_some_and(|pattern| !matches!(pattern, ".*" | ".+")),
+            has_pattern: pattern.is_some_and(|pattern| !matches!(pattern, "" | ".*" | ".+")),
         }
     }
 }
