@@ -117,7 +117,7 @@ fn add_route(
         route::Target { operation: mocks.operations.len(), base: route::path::segments(base).count() };
     let refused = mocks.table.insert(template, operation.method.clone(), target).err()?;
     let first = match refused {
-        route::Refused::Taken(taken) => {
+        route::Refused::Taken(taken) | route::Refused::ConditionsTaken(taken) => {
             places.get(taken.operation).copied().zip(mocks.operations.get(taken.operation))
         }
         route::Refused::TooLong => None,

@@ -23,7 +23,7 @@ pub fn refused(
         route::Refused::TooLong => {
             (UNREACHABLE, "this is never found: the path has more than 500 segments".to_owned())
         }
-        route::Refused::Taken(_) if route::bare(operation.path) != operation.path => (
+        route::Refused::ConditionsTaken(_) => (
             UNREACHABLE,
             format!("`{route}` is never found: a route with the same conditions is there already"),
         ),

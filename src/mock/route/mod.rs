@@ -51,8 +51,10 @@ pub struct Target {
 /// Why a route was not added.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// Another one, read before it, has the same template and the same conditions.
+    /// Another one, read before it, has the same template without conditions.
     Taken(Target),
+    /// The same, under the same conditions.
+    ConditionsTaken(Target),
     /// Its template has more segments than a path that is looked up.
     TooLong,
 }
@@ -91,7 +93,11 @@ impl Table {
         for segment in template.segments {
             at = self.child(at, segment);
         }
-        self.nodes[at].entries.insert(method, template.conditions, target).map_err(Refused::Taken)
+        let refused = match template.conditions.is_empty() {
+            true => Refused::Taken,
+            false => Refused::ConditionsTaken,
+        };
+        self.nodes[at].entries.insert(method, template.conditions, target).map_err(refused)
     }
 
     fn child(&mut self, at: usize, segment: Segment) -> usize {
@@ -461,7 +467,8 @@ mod tests {
         let taken = |operation| Err(Refused::Taken(Target { operation, base: 0 }));
         assert_eq!(insert("/a/{y}"), taken(0));
         assert_eq!(insert("/a/{y}{z}#label"), taken(0));
-        assert_eq!(insert("/b?x={x}&y=1"), taken(1));
+        let conditions = Target { operation: 1, base: 0 };
+        assert_eq!(insert("/b?x={x}&y=1"), Err(Refused::ConditionsTaken(conditions)));
         assert_eq!(insert("/b?x=1&y=1"), Ok(()));
     }
 }
