@@ -231,7 +231,7 @@ async fn without_a_wait_a_url_is_asked_once_and_named_as_a_file_is() {
 async fn check_and_routes_read_urls_too() {
     let site = Site::with("/api.yaml", &pets("one")).await;
     let checked = Standin::with().command("check").args(["--spec", &site.url("/api.yaml")]).exits().await;
-    checked.is(0).prints(&["/api.yaml: Test 1.0.0", "1 operation"]);
+    checked.is(0).prints(&["/api.yaml  Test 1.0.0", "1 operation"]);
     let routes = Standin::with().command("routes").args(["--spec", &site.url("/api.yaml")]).exits().await;
     routes.is(0).prints(&["GET", "/pets"]);
 }
