@@ -19,6 +19,9 @@ const NOT_THERE: Code = Code("SI0222");
 /// Names and schemas that the references of a document's templates are compared with.
 const LOOKED_AT: usize = 5_000_000;
 
+/// Problems that are told, repeated ones counted each time.
+const TOLD: usize = 5_000;
+
 /// Schemas that one step of a pointer may lead to.
 const SCHEMAS: usize = 50;
 
@@ -94,6 +97,8 @@ impl<'a, 't> Checker<'a, 't> {
         let Some(left) = self.left.checked_sub(cost) else { return };
         self.left = left;
         let Some(missing) = self.missing(asked, subject, side) else { return };
+        // No more is told than people read, and telling costs much more than looking.
+        self.left = self.left.saturating_sub(LOOKED_AT / TOLD);
         let message = format!("`{}` {}", crate::mock::template::shortened(source), missing.message);
         let problem = at.problem(missing.severity, NOT_THERE, message);
         self.report.push(Diagnostic { hint: missing.hint, ..problem });

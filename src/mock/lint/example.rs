@@ -26,8 +26,11 @@ const STEPS: usize = 200_000;
 /// Steps of all examples of a document, those of making schemas ready included.
 const STEPS_OF_ALL: usize = 20_000_000;
 
-/// What a schema counts that turned out too large.
-const STEPS_OF_SCHEMA: usize = 20_000;
+/// What a schema counts that turned out too large, and at most.
+const STEPS_OF_SCHEMA: usize = 200_000;
+
+/// What each value of a schema counts, as compiling it costs more than a step.
+const STEPS_OF_VALUE: usize = 10;
 
 /// Validators that are kept, since each may have thousands of parts.
 const KEPT: usize = 100;
@@ -251,7 +254,8 @@ impl<'a, 't> Checker<'a, 't> {
             return None;
         }
         let bundle = schema::bundle(self.resolver, behind, self.format, direction);
-        self.left -= bundle.as_ref().map_or(STEPS_OF_SCHEMA, size).min(STEPS_OF_SCHEMA);
+        let cost = bundle.as_ref().map_or(STEPS_OF_SCHEMA, |bundle| STEPS_OF_VALUE * size(bundle));
+        self.left -= cost.min(STEPS_OF_SCHEMA);
         let validator = bundle.ok().and_then(Validator::new).map(Rc::new);
         if self.validators.len() >= KEPT {
             self.validators.retain(|_, validator| validator.is_none());

@@ -136,3 +136,130 @@ pub fn callback(
     };
     report.push(callback.key.problem(Severity::Warning, CALLBACK_NEVER_SENT, message).hint(hint));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::mock::Source;
+    use crate::spec;
+    use crate::tree::Tree;
+
+    fn lint(paths: &str) -> Vec<Diagnostic> {
+        let text = format!("openapi: 3.1.0\n{paths}");
+        let (tree, _) = Tree::parse("/t.yaml", text, &Default::default()).expect("the text is YAML");
+        let trees = Trees::from([("/t.yaml".into(), tree)]);
+        let document = spec::read(&trees, "/t.yaml").document.expect("the text is a document");
+        let sources = [Source { document, base_path: None, mode: None }];
+        let (mocks, _) = Mocks::compile(&sources, &Config::default());
+        mocks.lint(&[(&sources[0].document, &trees)])
+    }
+
+    #[track_caller]
+    fn check(paths: &str, expected: &[&str]) {
+        let found: Vec<_> = lint(paths).iter().map(ToString::to_string).collect();
+        assert_eq!(found, expected);
+    }
+
+    /// What linting tells, each code once, which has to come soon.
+    #[track_caller]
+    fn check_hostile(paths: &str, expected: &[&str]) {
+        let started = Instant::now();
+        let found = lint(paths);
+        assert!(started.elapsed() < Duration::from_secs(30), "it took {:?}", started.elapsed());
+        let codes: std::collections::BTreeSet<_> = found.iter().map(|found| found.code.0).collect();
+        assert_eq!(codes.into_iter().collect::<Vec<_>>(), expected);
+    }
+
+    fn response(content: &str) -> String {
+        format!("responses: {{200: {{content: {{application/json: {content}}}}}}}")
+    }
+
+    #[test]
+    fn an_example_is_compared_once_however_many_refer_to_it() {
+        let get = |path: &str| format!("/{path}: {{get: {{{}}}}}", response("{$ref: '#/x'}"));
+        let shared = "schema: {type: string}, examples: {e: {$ref: '#/e'}}";
+        let get_shared = |path: &str| format!("/{path}: {{get: {{{}}}}}", response(&format!("{{{shared}}}")));
+        check(
+            &format!("paths: {{{}, {}}}\ne: {{value: 1}}", get_shared("a"), get_shared("b")),
+            &["/t.yaml:3:12: `1` is no string; its schema has `type: string`"],
+        );
+        assert_eq!(lint(&format!("paths: {{{}}}\nx: {{}}", get("a"))), []);
+    }
+
+    #[test]
+    fn what_is_too_large_is_one_note() {
+        let large = format!("S: {{enum: [{}]}}", "1,".repeat(30_000));
+        let get = |path: &str| {
+            format!("  /{path}: {{get: {{{}}}}}\n", response("{schema: {$ref: '#/S'}, example: 1}"))
+        };
+        check(
+            &format!("paths:\n{}{}{large}", get("a"), get("b")),
+            &["/t.yaml:3:93: 2 examples were not compared with their schemas, this one first; \
+               schema and example, or all of the document's, are too large for this check"],
+        );
+    }
+
+    #[test]
+    fn very_many_examples_and_schemas_end_soon() {
+        let schemas: String = (0..1200)
+            .map(|n| {
+                let to = |n: usize| format!("{{$ref: '#/S/S{}'}}", n % 1200);
+                format!("  S{n}: {{properties: {{a: {}, b: {}}}}}\n", to(n + 1), to(n * 7))
+            })
+            .collect();
+        let paths: String = (0..300)
+            .map(|n| {
+                let media = format!("{{schema: {{$ref: '#/S/S{n}'}}, example: {{a: {{b: {{a: 1}}}}}}}}");
+                format!("  /{n}: {{get: {{{}}}}}\n", response(&media))
+            })
+            .collect();
+        check_hostile(&format!("paths:\n{paths}S:\n{schemas}"), &["SI0221"]);
+        let nested = format!("{}1{}", "{x: ".repeat(150), "}".repeat(150));
+        let media = format!("{{schema: {{$ref: '#/S'}}, example: {nested}}}");
+        check_hostile(
+            &format!(
+                "paths: {{/a: {{get: {{{}}}}}}}\nS: {{anyOf: [{{properties: {{x: {{$ref: '#/S'}}}}}}, {{properties: {{x: {{$ref: '#/S'}}}}}}]}}",
+                response(&media)
+            ),
+            &["SI0221"],
+        );
+    }
+
+    #[test]
+    fn very_many_references_of_templates_end_soon() {
+        let strings = "'{{ request.params[x] }}',".repeat(20_000);
+        let paths: String = (0..500)
+            .map(|n| format!("  /{n}: {{get: {{{}}}}}\n", response("{examples: {e: {$ref: '#/e'}}}")))
+            .collect();
+        check_hostile(&format!("paths:\n{paths}e: {{value: [{strings}]}}"), &["SI0113", "SI0222"]);
+        let bodies = "'{{ request.body/x/y }}',".repeat(20_000);
+        let all = "{$ref: '#/S'},".repeat(40_000);
+        check_hostile(
+            &format!(
+                "paths: {{/a: {{post: {{requestBody: {{content: {{application/json: {{schema: {{$ref: '#/S'}}}}}}}}, {}}}}}}}\nS: {{allOf: [{all}]}}",
+                response(&format!("{{example: [{bodies}]}}"))
+            ),
+            &[],
+        );
+    }
+
+    #[test]
+    fn very_many_names_end_soon() {
+        let declared: String = (0..20_000).map(|n| format!("{{name: p{n}, in: path}},")).collect();
+        let path: String = (0..100).map(|n| format!("/{{q{n}}}")).collect();
+        check_hostile(
+            &format!("paths: {{'{path}': {{get: {{parameters: [{declared}], responses: {{204: {{}}}}}}}}}}"),
+            &["SI0113", "SI0126"],
+        );
+        let refs = "x,".repeat(50_000);
+        let ids = "{get: {operationId: a, responses: {204: {}}}}";
+        let paths: String = (0..2000).map(|n| format!("  /{n}: {ids}\n")).collect();
+        check_hostile(&format!("paths:\n{paths}"), &["SI0113", "SI0125"]);
+        check_hostile(
+            &format!("paths: {{/r: {{get: {{responses: {{204: {{x-microcks-refs: [{refs}]}}}}}}}}}}"),
+            &["SI0113", "SI0223"],
+        );
+    }
+}
