@@ -14,6 +14,8 @@ use crate::tree::Tree;
 
 mod v3;
 
+mod path;
+
 mod extension;
 
 mod server;

@@ -1,57 +1,30 @@
 //! OpenAPI 3.0 and 3.1 to the model.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use http::Method;
 
 use super::NOT_OPENAPI;
 use super::document::{
-    Callback, Document, Example, Field, Format, Location, Media, Operation, Parameter, Response, Shown,
-    StatusPattern, Style,
+    Callback, Document, Example, Field, Format, Location, Media, Operation, Parameter, Response, Shown, Style,
 };
 use super::extension::{NOT_BUILT, duration, extension, extension_key, refs};
-use super::keyword::{NEAR_MISS, given, method, near_misses, unknown_method, wrong_type};
+use super::keyword::{given, method, near_misses, unknown_method, wrong_type};
+use super::path::{self, with_shared};
 use super::resolve::Resolver;
 use super::server::bases;
-use crate::diagnostic::{Code, Severity, slip};
-use crate::tree::{Key, Kind, Spot, Tree, Value};
+use crate::diagnostic::{Code, Severity};
+use crate::tree::{Key, Spot, Tree, Value};
 
-const BAD_PATH: Code = Code("SI0102");
-const BAD_STATUS: Code = Code("SI0103");
 const BAD_PARAMETER: Code = Code("SI0104");
 const BAD_EXAMPLE: Code = Code("SI0105");
 /// Reads one document; none, with a diagnostic, if it is no OpenAPI 3 document.
 pub fn document<'t>(resolver: &mut Resolver<'t>, tree: &'t Arc<Tree>) -> Option<Document<'t>> {
     let root = tree.root();
     let (openapi, format) = version(resolver, root)?;
-    let info = root.get("info");
-    let text = |key| info.and_then(|info: Value<'t>| info.get(key));
-    let mut document = Document {
-        source: tree.name().into(),
-        title: text("title").and_then(Value::as_str).unwrap_or(""),
-        version: text("version").and_then(Value::text).unwrap_or_default().into_owned(),
-        openapi,
-        format,
-        operations: Vec::new(),
-    };
-    match given(resolver, root.get("paths")) {
-        Some(paths) if paths.is_mapping() => {
-            for (key, item) in paths.entries().filter(|(key, _)| !key.text().starts_with("x-")) {
-                path_item(resolver, root, key, item, &mut document.operations);
-            }
-        }
-        Some(paths) => resolver.report(wrong_type(paths, "`paths`", "a mapping of paths")),
-        None if root.get("paths").is_some() => {}
-        None => {
-            let found = root.entries().map(|(key, _)| key);
-            if let Some(key) = found.into_iter().find(|key| slip(key.text(), ["paths"]).is_some()) {
-                resolver.report(
-                    key.problem(Severity::Warning, NEAR_MISS, format!("unknown keyword `{}`", key.text()))
-                        .hint("did you mean `paths`?"),
-                );
-            }
-        }
+    let mut document = path::outline(tree, openapi, format);
+    for (key, item) in path::paths(resolver, root) {
+        path_item(resolver, root, key, item, &mut document.operations);
     }
     Some(document)
 }
@@ -97,51 +70,12 @@ fn path_item<'t>(
     item: Value<'t>,
     operations: &mut Vec<Operation<'t>>,
 ) {
-    if !key.text().starts_with('/') {
-        resolver.report(
-            key.problem(
-                Severity::Error,
-                BAD_PATH,
-                format!("the path `{}` does not begin with `/`", key.text()),
-            )
-            .hint(format!("write `/{}`", key.text())),
-        );
-        return;
-    }
-    if let Some((path, _)) = key.text().split_once(['?', '#']) {
-        let message = format!("the path `{}` has a query or a fragment, so no request has it", key.text());
-        let hint = format!("describe what comes after `{path}` as parameters");
-        resolver.report(key.problem(Severity::Warning, BAD_PATH, message).hint(hint));
-    }
-    // 3.1, 4.8.9: fields beside a path item's `$ref` are left to the reader; the item's own come first.
-    let Some(target) = resolver.follow(item) else { return };
-    let own = if target.is(item) { None } else { Some(item) };
-    let field = |name: &str| own.and_then(|own| own.get(name)).or_else(|| target.get(name));
-    if !target.is_mapping() {
-        // An empty path item (`/health:` with nothing below) is allowed.
-        if target.kind() != Kind::Null {
-            resolver.report(wrong_type(target, "a path item", "a mapping"));
-        }
-        return;
-    }
-    let shared = parameters(resolver, field("parameters"));
-    let servers = field("servers");
-    let entries: Vec<_> = own.into_iter().chain([target]).flat_map(Value::entries).collect();
-    for (position, (method_key, value)) in entries.iter().enumerate() {
-        let Some(method) = method(method_key.text()) else {
-            unknown_method(resolver, *method_key);
-            continue;
-        };
-        if entries[..position].iter().any(|(earlier, _)| earlier.text() == method_key.text()) {
-            continue;
-        }
-        let Some(value) = given(resolver, Some(*value)) else { continue };
-        if !value.is_mapping() {
-            resolver.report(wrong_type(value, "an operation", "a mapping"));
-            continue;
-        }
+    let Some(item) = path::Item::follow(resolver, item) else { return };
+    let shared = parameters(resolver, item.field("parameters"));
+    let servers = item.field("servers");
+    for (method_key, method, value) in item.operations(resolver) {
         let bases = bases(resolver, value.get("servers").or(servers).or_else(|| root.get("servers")));
-        operations.push(operation(resolver, key, *method_key, method, value, &shared, bases));
+        operations.push(operation(resolver, key, method_key, method, value, &shared, bases));
     }
 }
 
@@ -163,7 +97,7 @@ fn operation<'t>(
         path: path_key.text(),
         bases,
         tags: value.get("tags").into_iter().flat_map(Value::items).filter_map(Value::as_str).collect(),
-        parameters: with_shared(parameters(resolver, value.get("parameters")), shared),
+        parameters: with_shared(parameters(resolver, value.get("parameters")), shared, place),
         bodies: request_body(resolver, value),
         responses: responses(resolver, value),
         callbacks: callbacks(resolver, value),
@@ -188,11 +122,9 @@ const OPERATION_KEYS: [&str; 12] = [
 
 const MEDIA_KEYS: [&str; 6] = ["schema", "example", "examples", "encoding", "itemSchema", "itemEncoding"];
 
-/// 3.1, 4.8.10: an operation's parameter replaces the path item's of the same name and place.
-fn with_shared<'t>(mut own: Vec<Parameter<'t>>, shared: &[Parameter<'t>]) -> Vec<Parameter<'t>> {
-    let known: HashSet<_> = own.iter().map(|own| (own.name, own.location)).collect();
-    own.extend(shared.iter().filter(|shared| !known.contains(&(shared.name, shared.location))).cloned());
-    own
+/// What tells parameters apart.
+fn place<'t>(parameter: &Parameter<'t>) -> (&'t str, Location) {
+    (parameter.name, parameter.location)
 }
 
 fn parameters<'t>(resolver: &mut Resolver<'t>, list: Option<Value<'t>>) -> Vec<Parameter<'t>> {
@@ -356,13 +288,7 @@ fn responses<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Respo
     }
     let mut found = Vec::new();
     for (key, item) in list.entries().filter(|(key, _)| !key.text().starts_with("x-")) {
-        let Some(status) = StatusPattern::parse(key.text()) else {
-            resolver.report(
-                key.problem(Severity::Warning, BAD_STATUS, format!("`{}` is no status code", key.text()))
-                    .hint("write a code (`200`), a range (`2XX`) or `default`"),
-            );
-            continue;
-        };
+        let Some(status) = path::status(resolver, key) else { continue };
         let Some(value) = resolver.follow(item) else { continue };
         let content = media_types(resolver, value.get("content"));
         let headers = given(resolver, value.get("headers"));
@@ -407,7 +333,7 @@ fn callbacks<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Callb
                 match method(key.text()) {
                     Some(method) => {
                         let mut call = call(resolver, name, url, key, method, value);
-                        call.parameters = with_shared(call.parameters, &shared);
+                        call.parameters = with_shared(call.parameters, &shared, place);
                         found.push(call);
                     }
                     None => unknown_method(resolver, key),
