@@ -15,7 +15,9 @@ use super::template::Template;
 use super::{Mocks, Operation, Summary, body, route};
 use crate::config::{Config, Mode, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::spec::document::{self, Document, Example, Location, Media, Response, Shown, StatusPattern};
+use crate::spec::document::{
+    self, Document, Example, FormField, Location, Media, Response, Shown, StatusPattern,
+};
 use crate::tree::{Key, Tree, Value};
 
 const BAD_MEDIA_TYPE: Code = Code("SI0203");
@@ -449,6 +451,9 @@ impl<'t> Compiler<'_, 't> {
 
     fn bodies(&mut self, name: Option<&str>) -> Box<[WantedBody]> {
         let wanted = self.operation.bodies.iter().filter_map(|media| {
+            if !media.fields.is_empty() {
+                return wanted_form(media, name);
+            }
             let example = media.examples.iter().find(|example| example.name == name)?;
             let json = MediaType::parse(media.name).is_some_and(|media| media.is_json());
             let wanted = self.shared.wanted.entry(made(example.at, json));
@@ -580,6 +585,16 @@ fn wanted_value(example: &Example<'_>) -> Option<WantedValue> {
         return Some(WantedValue::Set(items.into()));
     }
     value.text().map(|text| WantedValue::One(text.as_ref().into()))
+}
+
+/// The fields that a form's example gives, of those that are described one by one.
+fn wanted_form(media: &Media<'_>, name: Option<&str>) -> Option<WantedBody> {
+    let wanted = |field: &FormField<'_>| {
+        let example = field.examples.iter().find(|example| example.name == name)?;
+        Some((field.name.into(), wanted_value(example)?))
+    };
+    let fields: Arc<[_]> = media.fields.iter().filter_map(wanted).collect();
+    (!fields.is_empty()).then_some(WantedBody::Form(fields))
 }
 
 fn wanted_body(example: &Example<'_>, json: bool) -> WantedBody {

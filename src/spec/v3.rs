@@ -265,7 +265,7 @@ fn media_type<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, value: Value<'t>) -
         found.extend(shown.map(|value| data(None, value)));
     }
     let (schema, item_schema) = (value.get("schema"), value.get("itemSchema"));
-    Media { name: key.text(), at: Spot::Key(key), schema, item_schema, examples: found }
+    Media { schema, item_schema, examples: found, ..Media::new(key.text(), Spot::Key(key)) }
 }
 
 /// The schema of a media type, a parameter or a header, and what its `$ref` leads to: since 3.1 other

@@ -1,6 +1,7 @@
 //! How well an exchange fits a request.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Exchange;
@@ -28,6 +29,8 @@ pub enum WantedValue {
 pub enum WantedBody {
     Json(Arc<serde_json::Value>),
     Text(Arc<str>),
+    /// Fields of an urlencoded form; others may stand beside them, as with parameters.
+    Form(Arc<[(Box<str>, WantedValue)]>),
 }
 
 /// More is better: a body that fits, then the number of values.
@@ -41,6 +44,7 @@ pub struct Fit {
 pub struct Values<'r, 'a> {
     request: &'a Request<'r>,
     found: Vec<(Location, &'a str, Vec<Cow<'r, str>>)>,
+    form: Option<HashMap<Cow<'r, str>, Vec<Cow<'r, str>>>>,
 }
 
 impl Exchange {
@@ -49,7 +53,7 @@ impl Exchange {
         if !self.parameters.iter().all(|wanted| wanted.fits(values)) {
             return None;
         }
-        let full = self.bodies.is_empty() || self.bodies.iter().any(|body| body.fits(values.request));
+        let full = self.bodies.is_empty() || self.bodies.iter().any(|body| body.fits(values));
         let given = self.parameters.len() + usize::from(!self.bodies.is_empty());
         Some(Fit { full, values: given })
     }
@@ -57,8 +61,13 @@ impl Exchange {
 
 impl Wanted {
     fn fits<'m>(&'m self, values: &mut Values<'_, 'm>) -> bool {
-        let found = values.of(self.location, &self.name);
-        match &self.value {
+        self.value.fits(values.of(self.location, &self.name))
+    }
+}
+
+impl WantedValue {
+    fn fits(&self, found: &[Cow<'_, str>]) -> bool {
+        match self {
             WantedValue::One(value) => matches!(found, [only] if **only == **value),
             WantedValue::Set(set) => {
                 // `a=1&a=2` and `a=1,2` are two ways to write one array.
@@ -75,17 +84,35 @@ impl Wanted {
 }
 
 impl WantedBody {
-    fn fits(&self, request: &Request<'_>) -> bool {
+    fn fits(&self, values: &mut Values<'_, '_>) -> bool {
+        let body = values.request.body;
         match self {
-            WantedBody::Json(wanted) => request.body.json().is_some_and(|body| equal(wanted, body)),
-            WantedBody::Text(wanted) => request.body.text().is_some_and(|body| body.trim() == wanted.trim()),
+            WantedBody::Json(wanted) => body.json().is_some_and(|body| equal(wanted, body)),
+            WantedBody::Text(wanted) => body.text().is_some_and(|body| body.trim() == wanted.trim()),
+            WantedBody::Form(fields) => {
+                let form = values.form();
+                let of = |name: &str| form.get(name).map_or(&[][..], Vec::as_slice);
+                fields.iter().all(|(name, value)| value.fits(of(name)))
+            }
         }
     }
 }
 
 impl<'r, 'a> Values<'r, 'a> {
     pub fn new(request: &'a Request<'r>) -> Self {
-        Values { request, found: Vec::new() }
+        Values { request, found: Vec::new(), form: None }
+    }
+
+    /// The body's fields, as if it were an urlencoded form.
+    fn form(&mut self) -> &HashMap<Cow<'r, str>, Vec<Cow<'r, str>>> {
+        let body = self.request.body;
+        self.form.get_or_insert_with(|| {
+            let mut fields: HashMap<_, Vec<_>> = HashMap::new();
+            for (name, value) in url::form_urlencoded::parse(body.bytes()) {
+                fields.entry(name).or_default().push(value);
+            }
+            fields
+        })
     }
 
     fn of(&mut self, location: Location, name: &'a str) -> &[Cow<'r, str>] {
