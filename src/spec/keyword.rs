@@ -7,7 +7,9 @@ use crate::diagnostic::{Code, Diagnostic, Severity, slip};
 use crate::tree::{Key, Kind, Value};
 
 const WRONG_TYPE: Code = Code("SI0101");
+pub const BAD_PARAMETER: Code = Code("SI0104");
 pub const NEAR_MISS: Code = Code("SI0107");
+const FOREIGN: Code = Code("SI0120");
 
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
@@ -45,6 +47,14 @@ pub fn near_misses<'t>(resolver: &mut Resolver<'t>, value: Value<'t>, known: &[&
                     .hint(format!("did you mean `{near}`?")),
             );
         }
+    }
+}
+
+/// Warns of keywords that only another version has, each with what to write instead.
+pub fn foreign<'t>(resolver: &mut Resolver<'t>, value: Value<'t>, version: &str, keys: &[(&str, &str)]) {
+    for (key, remedy) in keys.iter().filter_map(|(name, remedy)| Some((value.get_entry(name)?.0, remedy))) {
+        let message = format!("`{}` is of {version}, and has no effect here", key.text());
+        resolver.report(key.problem(Severity::Warning, FOREIGN, message).hint(*remedy));
     }
 }
 

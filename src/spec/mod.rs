@@ -12,6 +12,8 @@ use bytes::Bytes;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::tree::Tree;
 
+mod v2;
+
 mod v3;
 
 mod path;
@@ -110,7 +112,11 @@ pub fn read<'t>(trees: &'t Trees, name: &str) -> Reading<'t> {
         return Reading { document: None, referred: Referred::default(), diagnostics: vec![missing] };
     };
     let mut resolver = resolve::Resolver::new(trees);
-    let document = v3::document(&mut resolver, tree);
+    let root = tree.root();
+    let document = match root.get("swagger").is_some() && root.get("openapi").is_none() {
+        true => v2::document(&mut resolver, tree),
+        false => v3::document(&mut resolver, tree),
+    };
     let (referred, diagnostics) = resolver.finish();
     Reading { document, referred, diagnostics }
 }

@@ -9,15 +9,15 @@ use super::document::{
     Callback, Document, Example, Field, Format, Location, Media, Operation, Parameter, Response, Shown, Style,
 };
 use super::extension::{NOT_BUILT, duration, extension, extension_key, refs};
-use super::keyword::{given, method, near_misses, unknown_method, wrong_type};
+use super::keyword::{BAD_PARAMETER, given, method, near_misses, unknown_method, wrong_type};
 use super::path::{self, with_shared};
 use super::resolve::Resolver;
 use super::server::bases;
 use crate::diagnostic::{Code, Severity};
 use crate::tree::{Key, Spot, Tree, Value};
 
-const BAD_PARAMETER: Code = Code("SI0104");
 const BAD_EXAMPLE: Code = Code("SI0105");
+
 /// Reads one document; none, with a diagnostic, if it is no OpenAPI 3 document.
 pub fn document<'t>(resolver: &mut Resolver<'t>, tree: &'t Arc<Tree>) -> Option<Document<'t>> {
     let root = tree.root();
@@ -51,15 +51,14 @@ fn version<'t>(resolver: &mut Resolver<'t>, root: Value<'t>) -> Option<(String, 
         );
         return None;
     }
-    let problem = match root.get_entry("swagger") {
-        Some((key, _)) => key
-            .problem(Severity::Error, NOT_OPENAPI, "Swagger 2.0 is not read by this version")
-            .hint("convert the document to OpenAPI 3.0, with `swagger2openapi` for one"),
-        None => root
-            .problem(Severity::Error, NOT_OPENAPI, "this is no OpenAPI document: it has no `openapi` keyword")
-            .hint("begin it with `openapi: 3.1.0`"),
-    };
-    resolver.report(problem);
+    resolver.report(
+        root.problem(
+            Severity::Error,
+            NOT_OPENAPI,
+            "this is no OpenAPI document: it has no `openapi` keyword",
+        )
+        .hint("begin it with `openapi: 3.1.0`"),
+    );
     None
 }
 
