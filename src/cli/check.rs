@@ -94,9 +94,10 @@ fn text(config: &Config, loaded: &Loaded, mocks: &Mocks, diagnostics: &[Diagnost
         );
         let _ = writeln!(
             out,
-            "{}: {}, OpenAPI {}: {} ({}), {}",
+            "{}: {}, {} {}: {} ({}), {}",
             report::shown(&summary.source),
             title,
+            if summary.openapi == "2.0" { "Swagger" } else { "OpenAPI" },
             summary.openapi,
             count(own().count(), "operation"),
             parts.join(", "),
