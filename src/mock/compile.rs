@@ -534,19 +534,35 @@ fn wanted_query(parameter: &Parameter<'_>, example: &Example<'_>) -> Option<Want
 /// OpenAPI 3.2, 4.15.1: an object as a form; a pair for each item of an array, objects as JSON.
 fn form(value: Value<'_>) -> String {
     let mut form = form_urlencoded::Serializer::new(String::new());
-    let text = |value: Value<'_>| value.text().map_or_else(|| value.to_json().to_string(), Cow::into_owned);
     for (key, value) in value.entries() {
         match value.kind() {
             Kind::Sequence => value.items().for_each(|item| {
-                form.append_pair(key.text(), &text(item));
+                form.append_pair(key.text(), &form_text(item));
             }),
             Kind::Null => {}
             _ => {
-                form.append_pair(key.text(), &text(value));
+                form.append_pair(key.text(), &form_text(value));
             }
         }
     }
     form.finish()
+}
+
+/// The same as the fields that a request's form should have.
+fn wanted_form(value: Value<'_>) -> WantedBody {
+    let given = value.entries().filter(|(_, value)| value.kind() != Kind::Null);
+    let fields = given.map(|(key, value)| {
+        let wanted = match value.is_sequence() {
+            true => set(value.items().map(|item| form_text(item).into()).collect()),
+            false => WantedValue::One(form_text(value).into()),
+        };
+        (key.text().into(), wanted)
+    });
+    WantedBody::Form(fields.collect())
+}
+
+fn form_text(value: Value<'_>) -> String {
+    value.text().map_or_else(|| value.to_json().to_string(), Cow::into_owned)
 }
 
 fn wanted_body(example: &Example<'_>, syntax: Syntax) -> WantedBody {
@@ -557,6 +573,7 @@ fn wanted_body(example: &Example<'_>, syntax: Syntax) -> WantedBody {
             None if in_sequence && value.is_sequence() => {
                 return WantedBody::Sequence(value.items().map(Value::to_json).collect());
             }
+            None if syntax == Syntax::Form && value.is_mapping() => return wanted_form(value),
             None => return WantedBody::Json(Arc::new(value.to_json())),
         },
         Shown::Text(text) => Cow::Borrowed(text),
