@@ -130,7 +130,8 @@ fn overview(loaded: &Loaded, mocks: &Mocks) -> String {
             "" => "no title".to_owned(),
             title => report::printable(title).into_owned(),
         };
-        let version = format!("OpenAPI {}", report::printable(&summary.openapi));
+        let format = if summary.openapi == "2.0" { "Swagger" } else { "OpenAPI" };
+        let version = format!("{format} {}", report::printable(&summary.openapi));
         [source, title, version, Tally::of(own).to_string()]
     });
     report::table(&rows.collect::<Vec<_>>())

@@ -31,7 +31,7 @@ fn data(value: Value<'_>, media: &MediaType, diagnostics: &mut Report) -> Templa
             parse(text, Form::Json, value, diagnostics)
         }
         (false, Kind::String(text)) => parse(text, Form::Text, value, diagnostics),
-        (false, Kind::Sequence) if media.syntax() != Syntax::Other => {
+        (false, Kind::Sequence) if media.syntax().is_sequential() => {
             sequence(value, media.syntax(), diagnostics)
         }
         (false, Kind::Mapping | Kind::Sequence) if media.is_other_than_json() => {
@@ -60,7 +60,7 @@ fn sequence(value: Value<'_>, syntax: Syntax, diagnostics: &mut Report) -> Templ
                 out.literal("\u{1e}");
                 write(item, &mut out, diagnostics);
             }
-            Syntax::Json | Syntax::Lines | Syntax::Other => write(item, &mut out, diagnostics),
+            Syntax::Json | Syntax::Lines | Syntax::Form | Syntax::Other => write(item, &mut out, diagnostics),
         }
         out.literal("\n");
     }

@@ -18,7 +18,7 @@ use super::template::Template;
 use super::{Mocks, Operation, Summary, body, lint, route};
 use crate::config::{Config, Mode, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, Report, Severity};
-use crate::spec::document::{self, Document, Example, Location, Media, Parameter, Shown};
+use crate::spec::document::{self, Document, Example, FormField, Location, Media, Parameter, Shown};
 use crate::tree::{Key, Kind, Tree, Value};
 
 mod exchange;
@@ -324,12 +324,31 @@ impl<'t> Compiler<'_, 't> {
     }
 }
 
-fn wanted_value(parameter: &Parameter<'_>, example: &Example<'_>) -> Option<WantedValue> {
+/// What a request gives a value by.
+struct Given<'t> {
+    name: &'t str,
+    location: Location,
+}
+
+impl<'t> From<&Parameter<'t>> for Given<'t> {
+    fn from(parameter: &Parameter<'t>) -> Self {
+        Given { name: parameter.name, location: parameter.location }
+    }
+}
+
+/// A form is written as a query is.
+impl<'t> From<&FormField<'t>> for Given<'t> {
+    fn from(field: &FormField<'t>) -> Self {
+        Given { name: field.name, location: Location::Query }
+    }
+}
+
+fn wanted_value(given: &Given<'_>, example: &Example<'_>) -> Option<WantedValue> {
     let value = match example.compared() {
         Shown::Data(value) => value,
-        Shown::Text(text) => return Some(wanted_text(parameter, text)),
+        Shown::Text(text) => return Some(wanted_text(given, text)),
         Shown::File(bytes) => {
-            return std::str::from_utf8(bytes).ok().map(|text| wanted_text(parameter, text.trim()));
+            return std::str::from_utf8(bytes).ok().map(|text| wanted_text(given, text.trim()));
         }
     };
     if value.is_sequence() {
@@ -339,21 +358,21 @@ fn wanted_value(parameter: &Parameter<'_>, example: &Example<'_>) -> Option<Want
 }
 
 /// OpenAPI 3.2, 4.12.5: a parameter as it is sent, escaped, and in a query or a cookie with its name.
-fn wanted_text(parameter: &Parameter<'_>, text: &str) -> WantedValue {
+fn wanted_text(given: &Given<'_>, text: &str) -> WantedValue {
     let decoded = |text: &str| WantedValue::One(percent_decode_str(text).decode_utf8_lossy().into());
-    match parameter.location {
+    match given.location {
         Location::Header | Location::Querystring => WantedValue::One(text.trim().into()),
         Location::Path => decoded(text),
         Location::Cookie => {
-            let value = text.strip_prefix(parameter.name).and_then(|rest| rest.strip_prefix('='));
+            let value = text.strip_prefix(given.name).and_then(|rest| rest.strip_prefix('='));
             decoded(value.unwrap_or(text).trim_matches('"'))
         }
         Location::Query => {
             let text = text.strip_prefix('?').unwrap_or(text);
             let pairs: Vec<_> = form_urlencoded::parse(text.as_bytes()).collect();
             match &*pairs {
-                [(name, value)] if name == parameter.name => WantedValue::One(value.as_ref().into()),
-                pairs if pairs.iter().all(|(name, _)| name == parameter.name) => {
+                [(name, value)] if name == given.name => WantedValue::One(value.as_ref().into()),
+                pairs if pairs.iter().all(|(name, _)| name == given.name) => {
                     set(pairs.iter().map(|(_, value)| value.as_ref().into()).collect())
                 }
                 _ => decoded(text),
@@ -389,19 +408,35 @@ fn wanted_query(parameter: &Parameter<'_>, example: &Example<'_>) -> Option<Want
 /// OpenAPI 3.2, 4.15.1: an object as a form; a pair for each item of an array, objects as JSON.
 fn form(value: Value<'_>) -> String {
     let mut form = form_urlencoded::Serializer::new(String::new());
-    let text = |value: Value<'_>| value.text().map_or_else(|| value.to_json().to_string(), Cow::into_owned);
     for (key, value) in value.entries() {
         match value.kind() {
             Kind::Sequence => value.items().for_each(|item| {
-                form.append_pair(key.text(), &text(item));
+                form.append_pair(key.text(), &form_text(item));
             }),
             Kind::Null => {}
             _ => {
-                form.append_pair(key.text(), &text(value));
+                form.append_pair(key.text(), &form_text(value));
             }
         }
     }
     form.finish()
+}
+
+/// The same as the fields that a request's form should have.
+fn wanted_form(value: Value<'_>) -> WantedBody {
+    let given = value.entries().filter(|(_, value)| value.kind() != Kind::Null);
+    let fields = given.map(|(key, value)| {
+        let wanted = match value.is_sequence() {
+            true => set(value.items().map(|item| form_text(item).into()).collect()),
+            false => WantedValue::One(form_text(value).into()),
+        };
+        (key.text().into(), wanted)
+    });
+    WantedBody::Form(fields.collect())
+}
+
+fn form_text(value: Value<'_>) -> String {
+    value.text().map_or_else(|| value.to_json().to_string(), Cow::into_owned)
 }
 
 fn wanted_body(example: &Example<'_>, syntax: Syntax) -> WantedBody {
@@ -412,6 +447,7 @@ fn wanted_body(example: &Example<'_>, syntax: Syntax) -> WantedBody {
             None if in_sequence && value.is_sequence() => {
                 return WantedBody::Sequence(value.items().map(Value::to_json).collect());
             }
+            None if syntax == Syntax::Form && value.is_mapping() => return wanted_form(value),
             None => return WantedBody::Json(Arc::new(value.to_json())),
         },
         Shown::Text(text) => Cow::Borrowed(text),

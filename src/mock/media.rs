@@ -48,6 +48,7 @@ impl MediaType {
             "event-stream" => Syntax::Events,
             "json-seq" => Syntax::Records,
             subtype if subtype.ends_with("+json-seq") => Syntax::Records,
+            "x-www-form-urlencoded" => Syntax::Form,
             _ => Syntax::Other,
         }
     }
@@ -71,7 +72,7 @@ impl MediaType {
     }
 }
 
-/// The syntax of a media type; all but the first and the last are sequential (OpenAPI 3.2, 4.14.3).
+/// The syntax of a media type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Syntax {
     Json,
@@ -81,8 +82,17 @@ pub enum Syntax {
     Records,
     /// Server-sent events (WHATWG HTML, 9.2.5).
     Events,
+    /// Pairs of names and values (WHATWG URL, 5).
+    Form,
     /// One of its own, or none that is known.
     Other,
+}
+
+impl Syntax {
+    /// OpenAPI 3.2, 4.14.3.
+    pub fn is_sequential(self) -> bool {
+        matches!(self, Syntax::Lines | Syntax::Records | Syntax::Events)
+    }
 }
 
 impl fmt::Display for MediaType {

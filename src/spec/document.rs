@@ -54,7 +54,7 @@ pub struct Operation<'t> {
 
 #[derive(Clone)]
 pub struct Parameter<'t> {
-    /// Where it is described, references followed.
+    /// Where it is described, references followed; in Swagger 2.0 its schema too.
     pub at: Value<'t>,
     pub name: &'t str,
     pub location: Location,
@@ -102,6 +102,27 @@ pub struct Media<'t> {
     pub schema: Option<Value<'t>>,
     /// Of each item of a sequential media type; since 3.2.
     pub item_schema: Option<Value<'t>>,
+    /// Of a form in Swagger 2.0, which has no schema for the whole.
+    pub fields: Vec<FormField<'t>>,
+    pub examples: Vec<Example<'t>>,
+}
+
+impl<'t> Media<'t> {
+    /// A media type that nothing is said of.
+    pub fn new(name: &'t str, at: Spot<'t>) -> Self {
+        Media { name, at, schema: None, item_schema: None, fields: Vec::new(), examples: Vec::new() }
+    }
+}
+
+/// A field of a form, `in: formData` (2.0, Parameter Object). It says its type itself.
+#[derive(Clone)]
+pub struct FormField<'t> {
+    /// Where it is described, references followed.
+    pub at: Value<'t>,
+    pub name: &'t str,
+    pub style: Style,
+    pub explode: bool,
+    pub required: bool,
     pub examples: Vec<Example<'t>>,
 }
 

@@ -10,21 +10,29 @@ use crate::tree::{Key, Kind, Value};
 const WRONG_TYPE: Code = Code("SI0101");
 const NEAR_MISS: Code = Code("SI0107");
 pub const UNUSED: Code = Code("SI0115");
+const FOREIGN: Code = Code("SI0120");
 
 /// The keywords of an object, by the version that brought them.
 pub struct Object {
     /// As messages call it.
     pub what: &'static str,
+    pub v2: &'static [&'static str],
     pub v30: &'static [&'static str],
     pub v31: &'static [&'static str],
     pub v32: &'static [&'static str],
+    /// In Swagger 2.0 those that only OpenAPI 3 has, each with what to write instead.
+    pub foreign: &'static [(&'static str, &'static str)],
 }
+
+/// What an object has where nothing else is said.
+pub const NONE: Object = Object { what: "", v2: &[], v30: &[], v31: &[], v32: &[], foreign: &[] };
 
 pub const ROOT: Object = Object {
     what: "a document",
     v30: &["openapi", "info", "servers", "paths", "components", "security", "tags", "externalDocs"],
     v31: &["webhooks", "jsonSchemaDialect"],
     v32: &["$self"],
+    ..NONE
 };
 
 pub const COMPONENTS: Object = Object {
@@ -42,6 +50,7 @@ pub const COMPONENTS: Object = Object {
     ],
     v31: &["pathItems"],
     v32: &["mediaTypes"],
+    ..NONE
 };
 
 pub const PATH_ITEM: Object = Object {
@@ -61,8 +70,20 @@ pub const PATH_ITEM: Object = Object {
         "servers",
         "parameters",
     ],
-    v31: &[],
     v32: &["query", "additionalOperations"],
+    ..NONE
+};
+
+pub const PATH_ITEM_OF_2: Object = Object {
+    what: "a path item",
+    v2: &["$ref", "get", "put", "post", "delete", "options", "head", "patch", "parameters"],
+    v30: &["trace"],
+    v32: &["query"],
+    foreign: &[
+        ("servers", "write `basePath` at the top of the document"),
+        ("additionalOperations", "convert the document to OpenAPI 3.2 to have them served"),
+    ],
+    ..NONE
 };
 
 pub const OPERATION: Object = Object {
@@ -81,8 +102,7 @@ pub const OPERATION: Object = Object {
         "security",
         "servers",
     ],
-    v31: &[],
-    v32: &[],
+    ..NONE
 };
 
 pub const PARAMETER: Object = Object {
@@ -102,8 +122,7 @@ pub const PARAMETER: Object = Object {
         "examples",
         "content",
     ],
-    v31: &[],
-    v32: &[],
+    ..NONE
 };
 
 pub const HEADER: Object = Object {
@@ -121,42 +140,46 @@ pub const HEADER: Object = Object {
         "examples",
         "content",
     ],
-    v31: &[],
-    v32: &[],
+    ..NONE
 };
 
 pub const REQUEST_BODY: Object =
-    Object { what: "a request body", v30: &["description", "content", "required"], v31: &[], v32: &[] };
+    Object { what: "a request body", v30: &["description", "content", "required"], ..NONE };
 
 pub const MEDIA_TYPE: Object = Object {
     what: "a media type",
     v30: &["schema", "example", "examples", "encoding"],
-    v31: &[],
     v32: &["itemSchema", "prefixEncoding", "itemEncoding"],
+    ..NONE
 };
 
 pub const RESPONSE: Object = Object {
     what: "a response",
     v30: &["description", "headers", "content", "links"],
-    v31: &[],
     v32: &["summary"],
+    ..NONE
 };
 
 pub const EXAMPLE: Object = Object {
     what: "an example",
     v30: &["summary", "description", "value", "externalValue"],
-    v31: &[],
     v32: &["dataValue", "serializedValue"],
+    ..NONE
 };
 
 impl Object {
     fn known(&self) -> impl Iterator<Item = &'static str> {
-        self.v30.iter().chain(self.v31).chain(self.v32).copied()
+        self.v2.iter().chain(self.v30).chain(self.v31).chain(self.v32).copied()
     }
 
     /// The version that brought a keyword.
     fn since(&self, keyword: &str) -> Option<Format> {
-        let versions = [(self.v30, Format::V30), (self.v31, Format::V31), (self.v32, Format::V32)];
+        let versions = [
+            (self.v2, Format::V2),
+            (self.v30, Format::V30),
+            (self.v31, Format::V31),
+            (self.v32, Format::V32),
+        ];
         versions.into_iter().find(|(known, _)| known.contains(&keyword)).map(|(_, since)| since)
     }
 }
@@ -192,6 +215,7 @@ pub fn keywords<'t>(resolver: &mut Resolver<'t>, value: Value<'t>, object: &Obje
             Some(since) if since > resolver.format() => newer(resolver, key, since),
             Some(_) => {}
             None if text.starts_with("x-") || text == "$ref" => {}
+            None if foreign(resolver, key, object) => {}
             None if near_miss(resolver, key, object) => {}
             None => {
                 let message = format!("`{}` is no keyword of {}", cut(text), object.what);
@@ -226,11 +250,24 @@ pub fn beside_reference<'t>(resolver: &mut Resolver<'t>, item: Value<'t>) {
 }
 
 fn newer<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, since: Format) {
-    let version = if since == Format::V31 { "3.1" } else { "3.2" };
+    let version = match since {
+        Format::V2 | Format::V30 => "3.0",
+        Format::V31 => "3.1",
+        Format::V32 => "3.2",
+    };
     let message = format!("`{}` came with OpenAPI {version}, and is read all the same", key.text());
     resolver.report(key.problem(Severity::Note, UNUSED, message).hint(format!(
         "other tools may leave it out, unless the document begins with `openapi: {version}.0`"
     )));
+}
+
+/// Whether a key is a keyword of another version, which is told.
+fn foreign<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, object: &Object) -> bool {
+    let text = key.text();
+    let Some((_, remedy)) = object.foreign.iter().find(|(name, _)| *name == text) else { return false };
+    let message = format!("`{text}` is of OpenAPI 3, and has no effect here");
+    resolver.report(key.problem(Severity::Warning, FOREIGN, message).hint(*remedy));
+    true
 }
 
 /// Whether a key is a slip of a keyword: an `exmaples` is silently nothing otherwise.

@@ -12,7 +12,11 @@ use bytes::Bytes;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::tree::Tree;
 
+mod v2;
+
 mod v3;
+
+mod path;
 
 mod parameter;
 
@@ -127,7 +131,10 @@ pub fn read<'t>(trees: &'t Trees, name: &str) -> Reading<'t> {
         return Reading { document: None, referred: Referred::default(), diagnostics: vec![missing] };
     };
     let mut resolver = resolve::Resolver::new(trees, tree.name());
-    let document = v3::document(&mut resolver, tree);
+    let document = match v2::is_version(tree.root()) {
+        true => Some(v2::document(&mut resolver, tree)),
+        false => v3::document(&mut resolver, tree),
+    };
     let (referred, diagnostics) = resolver.finish();
     Reading { document, referred, diagnostics }
 }

@@ -1,7 +1,5 @@
 //! Parameters: where they stand, how they are written, and what they show.
 
-use std::collections::HashSet;
-
 use super::document::{Format, Location, Parameter, Style};
 use super::example::examples;
 use super::keyword::{MEDIA_TYPE, PARAMETER, UNUSED, beside_reference, given, keywords, object, wrong_type};
@@ -9,15 +7,8 @@ use super::resolve::Resolver;
 use crate::diagnostic::{Code, Severity, cut};
 use crate::tree::{Key, Kind, Value};
 
-const BAD_PARAMETER: Code = Code("SI0104");
+pub const BAD_PARAMETER: Code = Code("SI0104");
 const ODD_PARAMETER: Code = Code("SI0117");
-
-/// 3.1, 4.8.10: an operation's parameter replaces the path item's of the same name and place.
-pub fn with_shared<'t>(mut own: Vec<Parameter<'t>>, shared: &[Parameter<'t>]) -> Vec<Parameter<'t>> {
-    let known: HashSet<_> = own.iter().map(|own| (own.name, own.location)).collect();
-    own.extend(shared.iter().filter(|shared| !known.contains(&(shared.name, shared.location))).cloned());
-    own
-}
 
 pub fn parameters<'t>(resolver: &mut Resolver<'t>, list: Option<Value<'t>>) -> Vec<Parameter<'t>> {
     let Some(list) = given(resolver, list) else { return Vec::new() };

@@ -2,7 +2,7 @@
 
 use super::resolve::Resolver;
 use crate::diagnostic::{Code, Severity};
-use crate::tree::Value;
+use crate::tree::{Kind, Value};
 
 const BAD_SERVER: Code = Code("SI0106");
 
@@ -29,6 +29,28 @@ pub fn bases<'t>(resolver: &mut Resolver<'t>, servers: Option<Value<'t>>) -> Vec
         found.push(String::new());
     }
     found
+}
+
+/// The base path of a document in Swagger 2.0, its `basePath`: it begins with a slash, and has no variables.
+pub fn base<'t>(resolver: &mut Resolver<'t>, given: Option<Value<'t>>) -> String {
+    let Some(given) = given.filter(|given| given.kind() != Kind::Null) else { return String::new() };
+    let text = given.text().unwrap_or_default();
+    let base = base_path(&text);
+    let problem = match &base {
+        Some(_) if text.is_empty() || text.starts_with('/') && !text.starts_with("//") => None,
+        Some(base) => {
+            let message = format!("`basePath` is `{text}`, which does not begin with one `/`");
+            let hint = format!("it is taken as `{}`", if base.is_empty() { "/" } else { base });
+            Some(given.problem(Severity::Warning, BAD_SERVER, message).hint(hint))
+        }
+        None => {
+            let message = format!("the path of `{text}` is not known: a `basePath` has no variables");
+            let hint = "write the path itself, or set `base_path` in the config";
+            Some(given.problem(Severity::Warning, BAD_SERVER, message).hint(hint))
+        }
+    };
+    problem.into_iter().for_each(|problem| resolver.report(problem));
+    base.unwrap_or_default()
 }
 
 /// A server's URL with the defaults of its variables; what a default brings in is not looked at again.

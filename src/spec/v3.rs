@@ -1,35 +1,26 @@
 //! OpenAPI 3.0, 3.1 and 3.2 to the model.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use http::Method;
 
 use super::NOT_OPENAPI;
-use super::document::{
-    Callback, Document, Field, Format, Media, Operation, Parameter, Response, StatusPattern,
-};
+use super::document::{Callback, Document, Field, Format, Location, Media, Operation, Parameter, Response};
 use super::example::{data, examples, schemas, shown};
 use super::extension::{duration, extension, extension_key, refs};
 use super::keyword::{
-    COMPONENTS, HEADER, MEDIA_TYPE, OPERATION, PATH_ITEM, REQUEST_BODY, RESPONSE, ROOT, beside_reference,
-    given, keywords, method, near_misses, object, standard_method, wrong_type,
+    COMPONENTS, HEADER, MEDIA_TYPE, OPERATION, REQUEST_BODY, RESPONSE, ROOT, beside_reference, given,
+    keywords, near_misses, object, wrong_type,
 };
-use super::parameter::{parameters, with_shared};
+use super::parameter::parameters;
+use super::path::{self, PathItem, with_shared};
 use super::resolve::Resolver;
 use super::server::bases;
 use crate::diagnostic::{Code, Severity, cut};
 use crate::tree::{Key, Kind, Spot, Tree, Value};
 
-const BAD_PATH: Code = Code("SI0102");
-const BAD_STATUS: Code = Code("SI0103");
 const UNKNOWN_VERSION: Code = Code("SI0114");
 const NO_RESPONSES: Code = Code("SI0116");
-const ODD_METHOD: Code = Code("SI0119");
-
-/// Methods under one `additionalOperations`; more than are registered. Many paths may share a path item,
-/// and each method is an operation of each.
-const MOST_METHODS: usize = 100;
 
 /// Reads one document; none, with a diagnostic, if it is no OpenAPI 3 document.
 pub fn document<'t>(resolver: &mut Resolver<'t>, tree: &'t Arc<Tree>) -> Option<Document<'t>> {
@@ -40,24 +31,9 @@ pub fn document<'t>(resolver: &mut Resolver<'t>, tree: &'t Arc<Tree>) -> Option<
     if let Some(components) = given(resolver, root.get("components")) {
         near_misses(resolver, components, &COMPONENTS);
     }
-    let info = root.get("info");
-    let text = |key| info.and_then(|info: Value<'t>| info.get(key));
-    let mut document = Document {
-        source: tree.name().into(),
-        title: text("title").and_then(Value::as_str).unwrap_or(""),
-        version: text("version").and_then(Value::text).unwrap_or_default().into_owned(),
-        openapi,
-        format,
-        operations: Vec::new(),
-    };
-    match given(resolver, root.get("paths")) {
-        Some(paths) if paths.is_mapping() => {
-            for (key, item) in paths.entries().filter(|(key, _)| !key.text().starts_with("x-")) {
-                path_item(resolver, root, key, item, &mut document.operations);
-            }
-        }
-        Some(paths) => resolver.report(wrong_type(paths, "`paths`", "a mapping of paths")),
-        None => {}
+    let mut document = path::outline(tree, openapi, format);
+    for (key, item) in path::paths(resolver, root) {
+        path_item(resolver, root, key, item, &mut document.operations);
     }
     Some(document)
 }
@@ -94,9 +70,13 @@ fn version<'t>(resolver: &mut Resolver<'t>, root: Value<'t>) -> Option<(String, 
         Some((key, version)) => {
             let version = version.text().unwrap_or_default();
             let message = format!("Swagger {} is not read by this version", cut(&version));
-            key.problem(Severity::Error, NOT_OPENAPI, message).hint(
-                "convert the document to OpenAPI 3.0, with `swagger2openapi` or `api-spec-converter` for one",
-            )
+            let problem = key.problem(Severity::Error, NOT_OPENAPI, message);
+            match version.starts_with('3') {
+                true => problem.hint(format!("write `openapi: {}`", cut(&version))),
+                false => problem.hint(
+                    "convert the document to OpenAPI 3.0, with `swagger2openapi` or `api-spec-converter` for one",
+                ),
+            }
         }
         None => root
             .problem(Severity::Error, NOT_OPENAPI, "this is no OpenAPI document: it has no `openapi` keyword")
@@ -113,17 +93,6 @@ fn path_item<'t>(
     item: Value<'t>,
     operations: &mut Vec<Operation<'t>>,
 ) {
-    if !key.text().starts_with('/') {
-        resolver.report(
-            key.problem(
-                Severity::Error,
-                BAD_PATH,
-                format!("the path `{}` does not begin with `/`", key.text()),
-            )
-            .hint(format!("write `/{}`", key.text())),
-        );
-        return;
-    }
     let item = PathItem::of(resolver, item);
     let shared = parameters(resolver, item.get("parameters"));
     let servers = item.get("servers");
@@ -131,94 +100,6 @@ fn path_item<'t>(
         let bases = bases(resolver, value.get("servers").or(servers).or_else(|| root.get("servers")));
         operations.push(operation(resolver, key, method_key, method, value, &shared, bases));
     }
-}
-
-/// A path item, and those that its `$ref` leads to. 3.1, 4.8.9: what counts where both have a field
-/// is left to the reader; here the item's own comes first.
-struct PathItem<'t> {
-    levels: Vec<Value<'t>>,
-}
-
-impl<'t> PathItem<'t> {
-    fn of(resolver: &mut Resolver<'t>, item: Value<'t>) -> Self {
-        let levels = resolver.follow_each(item);
-        for level in &levels {
-            keywords(resolver, *level, &PATH_ITEM);
-        }
-        // An empty path item (`/health:` with nothing below) is allowed.
-        if let Some(odd) = levels.last().filter(|last| !last.is_mapping() && last.kind() != Kind::Null) {
-            resolver.report(wrong_type(*odd, "a path item", "a mapping"));
-        }
-        PathItem { levels }
-    }
-
-    fn get(&self, field: &str) -> Option<Value<'t>> {
-        self.levels.iter().find_map(|level| level.get(field))
-    }
-
-    /// Each method once, in the order of the text.
-    fn operations(&self, resolver: &mut Resolver<'t>) -> Vec<(Key<'t>, Method, Value<'t>)> {
-        let fields = self.levels.iter().flat_map(|level| level.entries());
-        let mut candidates: Vec<_> =
-            fields.filter_map(|(key, value)| Some((key, method(key.text())?, value))).collect();
-        candidates.extend(additional_operations(resolver, self.get("additionalOperations")));
-        let mut known = HashSet::new();
-        let mut found = Vec::new();
-        for (key, method, value) in candidates {
-            let Some(value) = given(resolver, Some(value)) else { continue };
-            if !known.insert(method.clone()) {
-                continue;
-            }
-            match value.is_mapping() {
-                true => found.push((key, method, value)),
-                false => resolver.report(wrong_type(value, "an operation", "a mapping")),
-            }
-        }
-        found
-    }
-}
-
-/// 3.2, 4.9: operations by the name of their method, its case kept.
-fn additional_operations<'t>(
-    resolver: &mut Resolver<'t>,
-    list: Option<Value<'t>>,
-) -> Vec<(Key<'t>, Method, Value<'t>)> {
-    let Some(list) = given(resolver, list) else { return Vec::new() };
-    if !list.is_mapping() {
-        resolver.report(wrong_type(list, "`additionalOperations`", "a mapping of methods to operations"));
-    }
-    let mut found = Vec::new();
-    for (key, value) in list.entries().filter(|(key, _)| !key.text().starts_with("x-")) {
-        let name = key.text();
-        if found.len() == MOST_METHODS {
-            let message =
-                format!("there are more than {MOST_METHODS} methods, and this one and the rest are left out");
-            resolver.report(
-                key.problem(Severity::Warning, ODD_METHOD, message)
-                    .hint("take out those that no client uses"),
-            );
-            break;
-        }
-        if let Some(standard) = standard_method(name) {
-            let field = standard.as_str().to_ascii_lowercase();
-            let message = format!("the method `{name}` has a keyword of its own");
-            let hint = format!("write it as `{field}:` beside `additionalOperations`");
-            resolver.report(key.problem(Severity::Warning, ODD_METHOD, message).hint(hint));
-            found.push((key, standard, value));
-            continue;
-        }
-        // Nobody's method is longer, and it becomes part of labels.
-        let method = Some(name).filter(|name| name.len() <= 64);
-        match method.and_then(|name| Method::from_bytes(name.as_bytes()).ok()) {
-            Some(method) => found.push((key, method, value)),
-            None => {
-                let message = format!("`{}` can't be a method", cut(name));
-                let hint = "write letters and digits, as `COPY`; its operation is left out";
-                resolver.report(key.problem(Severity::Warning, ODD_METHOD, message).hint(hint));
-            }
-        }
-    }
-    found
 }
 
 fn operation<'t>(
@@ -239,12 +120,17 @@ fn operation<'t>(
         path: path_key.text(),
         bases,
         tags: value.get("tags").into_iter().flat_map(Value::items).filter_map(Value::as_str).collect(),
-        parameters: with_shared(parameters(resolver, value.get("parameters")), shared),
+        parameters: with_shared(parameters(resolver, value.get("parameters")), shared, place),
         bodies: request_body(resolver, value),
         responses: responses(resolver, value),
         callbacks: callbacks(resolver, value),
         extension: extension(resolver, value),
     }
+}
+
+/// What tells parameters apart.
+fn place<'t>(parameter: &Parameter<'t>) -> (&'t str, Location) {
+    (parameter.name, parameter.location)
 }
 
 /// The form of an operation, of a path or a callback.
@@ -280,7 +166,7 @@ fn media_type<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, item: Value<'t>) ->
     let at = Spot::Key(key);
     let Some(value) = object(resolver, item, &MEDIA_TYPE) else {
         // A response without this one would be taken for one without content.
-        return Media { name: key.text(), at, schema: None, item_schema: None, examples: Vec::new() };
+        return Media::new(key.text(), at);
     };
     let mut found = examples(resolver, value);
     if found.is_empty() {
@@ -288,7 +174,7 @@ fn media_type<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, item: Value<'t>) ->
         found.extend(shown.map(|value| data(None, value)));
     }
     let (schema, item_schema) = (value.get("schema"), value.get("itemSchema"));
-    Media { name: key.text(), at, schema, item_schema, examples: found }
+    Media { schema, item_schema, examples: found, ..Media::new(key.text(), at) }
 }
 
 fn responses<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Response<'t>> {
@@ -298,13 +184,7 @@ fn responses<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Respo
     }
     let mut found = Vec::new();
     for (key, item) in list.entries().filter(|(key, _)| !key.text().starts_with("x-")) {
-        let Some(status) = StatusPattern::parse(key.text()) else {
-            resolver.report(
-                key.problem(Severity::Warning, BAD_STATUS, format!("`{}` is no status code", key.text()))
-                    .hint("write a code (`200`), a range (`2XX`) or `default`"),
-            );
-            continue;
-        };
+        let Some(status) = path::status(resolver, key) else { continue };
         let Some(value) = object(resolver, item, &RESPONSE) else { continue };
         let content = media_types(resolver, value.get("content"));
         let headers = given(resolver, value.get("headers"));
@@ -353,7 +233,7 @@ fn callbacks<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Callb
             let shared = parameters(resolver, item.get("parameters"));
             for (key, method, value) in item.operations(resolver) {
                 let mut call = call(resolver, name, url, key, method, value);
-                call.parameters = with_shared(call.parameters, &shared);
+                call.parameters = with_shared(call.parameters, &shared, place);
                 found.push(call);
             }
         }
@@ -491,7 +371,7 @@ mod tests {
         let reading = super::super::read(&trees, "/t.yaml");
         let operations = reading.document.map(|document| document.operations.len());
         let codes: Vec<_> = reading.diagnostics.iter().map(|problem| problem.code).collect();
-        assert_eq!((operations, codes), (Some(MOST_METHODS), vec![ODD_METHOD]));
+        assert_eq!((operations, codes), (Some(100), vec![Code("SI0119")]));
     }
 
     #[test]

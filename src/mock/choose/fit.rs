@@ -1,6 +1,7 @@
 //! How well an exchange fits a request.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -39,6 +40,8 @@ pub enum WantedBody {
     Sequence(Arc<[serde_json::Value]>),
     /// What is no text, byte for byte.
     Bytes(Bytes),
+    /// Fields of an urlencoded form; others may stand beside them, as with parameters.
+    Form(Arc<[(Box<str>, WantedValue)]>),
 }
 
 /// More is better: a body that fits, then the number of values.
@@ -52,6 +55,7 @@ pub struct Fit {
 pub struct Values<'r, 'a> {
     request: &'a Request<'r>,
     found: Vec<(Location, &'a str, Vec<Cow<'r, str>>)>,
+    form: Option<HashMap<Cow<'r, str>, Vec<Cow<'r, str>>>>,
 }
 
 impl Exchange {
@@ -60,7 +64,7 @@ impl Exchange {
         if !self.parameters.iter().all(|wanted| wanted.fits(values)) {
             return None;
         }
-        let full = self.bodies.is_empty() || self.bodies.iter().any(|body| body.fits(values.request));
+        let full = self.bodies.is_empty() || self.bodies.iter().any(|body| body.fits(values));
         let given = self.parameters.len() + usize::from(!self.bodies.is_empty());
         Some(Fit { full, values: given })
     }
@@ -73,11 +77,16 @@ impl Wanted {
             let found: Option<serde_json::Value> = serde_json::from_slice(&Cow::from(query)).ok();
             return found.is_some_and(|found| equal(wanted, &found));
         }
-        let found = values.of(self.location, &self.name);
-        match &self.value {
+        self.value.fits(values.of(self.location, &self.name))
+    }
+}
+
+impl WantedValue {
+    fn fits(&self, found: &[Cow<'_, str>]) -> bool {
+        match self {
             WantedValue::One(value) => matches!(found, [only] if **only == **value),
             WantedValue::Pairs(pairs) => found.iter().map(AsRef::as_ref).eq(pairs.iter().map(AsRef::as_ref)),
-            // Looked at above.
+            // A whole query, which its parameter looks at.
             WantedValue::Json(_) => false,
             WantedValue::Set(set) => {
                 // `a=1&a=2` and `a=1,2` are two ways to write one array.
@@ -94,22 +103,40 @@ impl Wanted {
 }
 
 impl WantedBody {
-    fn fits(&self, request: &Request<'_>) -> bool {
+    fn fits(&self, values: &mut Values<'_, '_>) -> bool {
+        let body = values.request.body;
         match self {
-            WantedBody::Json(wanted) => request.body.json().is_some_and(|body| equal(wanted, body)),
-            WantedBody::Sequence(wanted) => request.body.sequence().is_some_and(|body| {
+            WantedBody::Json(wanted) => body.json().is_some_and(|body| equal(wanted, body)),
+            WantedBody::Sequence(wanted) => body.sequence().is_some_and(|body| {
                 body.len() == wanted.len()
                     && body.iter().zip(&**wanted).all(|(body, wanted)| equal(wanted, body))
             }),
-            WantedBody::Bytes(wanted) => request.body.bytes() == wanted,
-            WantedBody::Text(wanted) => request.body.text().is_some_and(|body| body.trim() == wanted.trim()),
+            WantedBody::Bytes(wanted) => body.bytes() == wanted,
+            WantedBody::Text(wanted) => body.text().is_some_and(|body| body.trim() == wanted.trim()),
+            WantedBody::Form(fields) => {
+                let form = values.form();
+                let of = |name: &str| form.get(name).map_or(&[][..], Vec::as_slice);
+                fields.iter().all(|(name, value)| value.fits(of(name)))
+            }
         }
     }
 }
 
 impl<'r, 'a> Values<'r, 'a> {
     pub fn new(request: &'a Request<'r>) -> Self {
-        Values { request, found: Vec::new() }
+        Values { request, found: Vec::new(), form: None }
+    }
+
+    /// The body's fields, as if it were an urlencoded form.
+    fn form(&mut self) -> &HashMap<Cow<'r, str>, Vec<Cow<'r, str>>> {
+        let body = self.request.body;
+        self.form.get_or_insert_with(|| {
+            let mut fields: HashMap<_, Vec<_>> = HashMap::new();
+            for (name, value) in url::form_urlencoded::parse(body.bytes()) {
+                fields.entry(name).or_default().push(value);
+            }
+            fields
+        })
     }
 
     fn of(&mut self, location: Location, name: &'a str) -> &[Cow<'r, str>] {

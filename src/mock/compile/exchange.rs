@@ -15,7 +15,7 @@ use crate::mock::choose::{Described, Exchange, Exchanges, Wanted, WantedBody};
 use crate::mock::media::{MediaType, Syntax};
 use crate::mock::reply::{Content, Reply};
 use crate::mock::template::Template;
-use crate::spec::document::{Example, Field, Location, Response, StatusPattern};
+use crate::spec::document::{Example, Field, Location, Media, Response, StatusPattern};
 
 /// Exchanges of an operation under statuses that only a request can ask for: references may bring
 /// thousands of names into each of hundreds of responses.
@@ -67,6 +67,12 @@ enum Text {
     Rendered(Arc<Template>),
 }
 
+/// A form whose fields are described one by one, and their examples by name.
+struct Form<'r, 't> {
+    media: &'r Media<'t>,
+    examples: Named<'r, 't>,
+}
+
 /// Examples by their name, each with the number of the list that it is from.
 type Named<'r, 't> = HashMap<Option<&'t str>, Vec<(usize, &'r Example<'t>)>>;
 
@@ -81,6 +87,8 @@ impl<'t> Compiler<'_, 't> {
         let (unmatched, empty) = last_resort(&responses, &usual, &empties);
         let parameters = named(operation.parameters.iter().map(|parameter| &*parameter.examples));
         let bodies = named(operation.bodies.iter().map(|media| &*media.examples));
+        let forms = operation.bodies.iter().filter(|media| !media.fields.is_empty());
+        let forms: Vec<_> = forms.map(Form::of).collect();
         let first: HashMap<_, _> = usual.iter().enumerate().map(|(at, answer)| (answer.name, at)).collect();
         let mut own = vec![Vec::new(); responses.len()];
         let count = usual.len();
@@ -90,7 +98,10 @@ impl<'t> Compiler<'_, 't> {
             let same = first.get(&name).and_then(|at| all.get(*at));
             let (parameters, bodies) = match same {
                 Some(same) => (same.parameters.clone(), same.bodies.clone()),
-                None => (self.parameters(parameters.get(&name)), self.bodies(bodies.get(&name))),
+                None => {
+                    let forms = forms.iter().filter_map(|form| form.wanted(name));
+                    (self.parameters(parameters.get(&name)), self.bodies(bodies.get(&name), forms))
+                }
             };
             all.push(Exchange { name: name.map(Into::into), parameters, bodies, replies: replies.into() });
         }
@@ -281,22 +292,42 @@ impl<'t> Compiler<'_, 't> {
             }
             let value = match parameter.location {
                 Location::Querystring => wanted_query(parameter, example)?,
-                _ => wanted_value(parameter, example)?,
+                _ => wanted_value(&parameter.into(), example)?,
             };
             Some(Wanted { name: parameter.name.into(), location: parameter.location, value })
         });
         wanted.collect()
     }
 
-    /// As [`Self::parameters`], with the number of the media type.
-    fn bodies(&mut self, given: Option<&Vec<(usize, &Example<'t>)>>) -> Arc<[WantedBody]> {
+    /// As [`Self::parameters`], with the number of the media type. Forms have their examples themselves.
+    fn bodies(
+        &mut self,
+        given: Option<&Vec<(usize, &Example<'t>)>>,
+        forms: impl Iterator<Item = WantedBody>,
+    ) -> Arc<[WantedBody]> {
         let wanted = given.into_iter().flatten().map(|(number, example)| {
             let media = &self.operation.bodies[*number];
             let syntax = MediaType::parse(media.name).map_or(Syntax::Other, |media| media.syntax());
             let wanted = self.shared.wanted.entry(made(example.data.unwrap_or(example.at), syntax));
             wanted.or_insert_with(|| wanted_body(example, syntax)).clone()
         });
-        wanted.collect()
+        wanted.chain(forms).collect()
+    }
+}
+
+impl<'r, 't> Form<'r, 't> {
+    fn of(media: &'r Media<'t>) -> Self {
+        Form { media, examples: named(media.fields.iter().map(|field| &*field.examples)) }
+    }
+
+    /// The fields that have an example of that name.
+    fn wanted(&self, name: Option<&str>) -> Option<WantedBody> {
+        let wanted = self.examples.get(&name)?.iter().filter_map(|(number, example)| {
+            let field = &self.media.fields[*number];
+            Some((field.name.into(), wanted_value(&field.into(), example)?))
+        });
+        let fields: Arc<[_]> = wanted.collect();
+        (!fields.is_empty()).then_some(WantedBody::Form(fields))
     }
 }
 
