@@ -18,7 +18,7 @@ use super::template::Template;
 use super::{Mocks, Operation, Summary, body, lint, route};
 use crate::config::{Config, Mode, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, Report, Severity};
-use crate::spec::document::{self, Document, Example, FormField, Location, Media, Parameter, Shown};
+use crate::spec::document::{self, Document, Example, FormField, Location, Media, Parameter, Shown, Style};
 use crate::tree::{Key, Kind, Tree, Value};
 
 mod exchange;
@@ -328,18 +328,34 @@ impl<'t> Compiler<'_, 't> {
 struct Given<'t> {
     name: &'t str,
     location: Location,
+    style: Style,
+    explode: bool,
 }
 
 impl<'t> From<&Parameter<'t>> for Given<'t> {
     fn from(parameter: &Parameter<'t>) -> Self {
-        Given { name: parameter.name, location: parameter.location }
+        let &Parameter { name, location, style, explode, .. } = parameter;
+        Given { name, location, style, explode }
     }
 }
 
 /// A form is written as a query is.
 impl<'t> From<&FormField<'t>> for Given<'t> {
     fn from(field: &FormField<'t>) -> Self {
-        Given { name: field.name, location: Location::Query }
+        let &FormField { name, style, explode, .. } = field;
+        Given { name, location: Location::Query, style, explode }
+    }
+}
+
+impl Given<'_> {
+    fn set(&self, items: impl Iterator<Item = Box<str>>) -> WantedValue {
+        // OpenAPI 3.2, 4.12.3: these styles are for arrays whose items do not stand apart.
+        let separator = match self.style {
+            Style::SpaceDelimited if !self.explode => Some(' '),
+            Style::PipeDelimited if !self.explode => Some('|'),
+            _ => None,
+        };
+        set(items, separator)
     }
 }
 
@@ -352,7 +368,7 @@ fn wanted_value(given: &Given<'_>, example: &Example<'_>) -> Option<WantedValue>
         }
     };
     if value.is_sequence() {
-        return Some(set(value.items().filter_map(Value::text).map(|text| text.as_ref().into()).collect()));
+        return Some(given.set(value.items().filter_map(Value::text).map(|text| text.as_ref().into())));
     }
     value.text().map(|text| WantedValue::One(text.as_ref().into()))
 }
@@ -373,7 +389,7 @@ fn wanted_text(given: &Given<'_>, text: &str) -> WantedValue {
             match &*pairs {
                 [(name, value)] if name == given.name => WantedValue::One(value.as_ref().into()),
                 pairs if pairs.iter().all(|(name, _)| name == given.name) => {
-                    set(pairs.iter().map(|(_, value)| value.as_ref().into()).collect())
+                    given.set(pairs.iter().map(|(_, value)| value.as_ref().into()))
                 }
                 _ => decoded(text),
             }
@@ -381,10 +397,11 @@ fn wanted_text(given: &Given<'_>, text: &str) -> WantedValue {
     }
 }
 
-fn set(mut items: Vec<Box<str>>) -> WantedValue {
+fn set(items: impl Iterator<Item = Box<str>>, separator: Option<char>) -> WantedValue {
+    let mut items: Vec<_> = items.collect();
     items.sort_unstable();
     items.dedup();
-    WantedValue::Set(items.into())
+    WantedValue::Set { items: items.into(), separator }
 }
 
 /// OpenAPI 3.2, 4.12.1: the whole query, by the media type of the parameter's `content`.
@@ -427,7 +444,7 @@ fn wanted_form(value: Value<'_>) -> WantedBody {
     let given = value.entries().filter(|(_, value)| value.kind() != Kind::Null);
     let fields = given.map(|(key, value)| {
         let wanted = match value.is_sequence() {
-            true => set(value.items().map(|item| form_text(item).into()).collect()),
+            true => set(value.items().map(|item| form_text(item).into()), None),
             false => WantedValue::One(form_text(value).into()),
         };
         (key.text().into(), wanted)

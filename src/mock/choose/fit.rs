@@ -23,8 +23,13 @@ pub struct Wanted {
 pub enum WantedValue {
     /// A scalar, by its text.
     One(Box<str>),
-    /// An array, whatever the order; sorted, each once.
-    Set(Box<[Box<str>]>),
+    /// An array, whatever the order.
+    Set {
+        /// Sorted, each once.
+        items: Box<[Box<str>]>,
+        /// What stands between the items of one text, where that is no comma.
+        separator: Option<char>,
+    },
     /// The whole query by its pairs, as [`pairs`] gives them.
     Pairs(Box<[Box<str>]>),
     /// The whole query as JSON.
@@ -88,18 +93,23 @@ impl WantedValue {
             WantedValue::Pairs(pairs) => found.iter().map(AsRef::as_ref).eq(pairs.iter().map(AsRef::as_ref)),
             // A whole query, which its parameter looks at.
             WantedValue::Json(_) => false,
-            WantedValue::Set(set) => {
+            WantedValue::Set { items, separator } => match found {
                 // `a=1&a=2` and `a=1,2` are two ways to write one array.
-                let mut items: Vec<&str> = match found {
-                    [only] => only.split(',').map(str::trim).collect(),
-                    many => many.iter().map(AsRef::as_ref).collect(),
-                };
-                items.sort_unstable();
-                items.dedup();
-                items.len() == set.len() && items.iter().zip(set).all(|(item, wanted)| **item == **wanted)
-            }
+                [only] => separator
+                    .iter()
+                    .chain(&[','])
+                    .any(|separator| is_set(only.split(*separator).map(str::trim), items)),
+                many => is_set(many.iter().map(AsRef::as_ref), items),
+            },
         }
     }
+}
+
+fn is_set<'v>(found: impl Iterator<Item = &'v str>, wanted: &[Box<str>]) -> bool {
+    let mut found: Vec<&str> = found.collect();
+    found.sort_unstable();
+    found.dedup();
+    found.iter().copied().eq(wanted.iter().map(AsRef::as_ref))
 }
 
 impl WantedBody {
