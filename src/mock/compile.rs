@@ -4,19 +4,21 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 
 use super::callback::expression::Url;
 use super::callback::{Payload, Plan};
-use super::choose::{Exchange, Exchanges, Wanted, WantedBody, WantedValue};
+use super::choose::{Exchanges, WantedBody, WantedValue};
 use super::media::MediaType;
-use super::reply::{Content, Reply};
+use super::reply::Content;
 use super::template::Template;
 use super::{Mocks, Operation, Summary, body, route};
 use crate::config::{Config, Mode, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::spec::document::{self, Document, Example, Location, Media, Response, Shown, StatusPattern};
+use crate::spec::document::{self, Document, Example, Location, Media, Shown};
 use crate::tree::{Key, Tree, Value};
+
+mod exchange;
 
 const BAD_MEDIA_TYPE: Code = Code("SI0203");
 const BAD_HEADER: Code = Code("SI0204");
@@ -174,7 +176,8 @@ impl<'t> Compiler<'_, 't> {
         let parameters = route::parameters(operation.path).map(Into::into);
         let base_parameters = route::parameters(base).map(Into::into);
         let parameters: Box<[Box<str>]> = base_parameters.chain(parameters).collect();
-        let replies = exchanges.all.iter().flat_map(|exchange| &exchange.replies).chain(&exchanges.empty);
+        let empties = exchanges.responses.iter().filter_map(|response| response.empty.as_deref());
+        let replies = exchanges.all.iter().flat_map(|exchange| &exchange.replies).chain(empties);
         let needs_body = exchanges.look_at_body()
             || replies.into_iter().any(|reply| reply.needs().request_body)
             || callbacks.iter().any(|plan| plan.needs().request_body);
@@ -271,147 +274,6 @@ impl<'t> Compiler<'_, 't> {
         found
     }
 
-    fn exchanges(&mut self, label: &Arc<str>) -> Exchanges {
-        let operation = self.operation;
-        let mut found: Vec<(&Response<'t>, Option<&'t str>, Vec<Reply>)> = Vec::new();
-        let mut known: HashMap<Option<&str>, usize> = HashMap::new();
-        for response in operation.responses.iter().filter(|response| !response.status.is_informational()) {
-            for name in names(response) {
-                let at = known.get(&name).copied();
-                if at.is_some_and(|at| found[at].0.status.preference() <= response.status.preference()) {
-                    continue;
-                }
-                let replies = self.replies(label, response, name);
-                if replies.is_empty() {
-                    continue;
-                }
-                match at {
-                    Some(at) => found[at] = (response, name, replies),
-                    None => {
-                        known.insert(name, found.len());
-                        found.push((response, name, replies));
-                    }
-                }
-            }
-        }
-        let (unmatched, empty) = self.last_resort(label, &found);
-        let all = found.into_iter().map(|(_, name, replies)| Exchange {
-            name: name.map(Into::into),
-            parameters: self.parameters(name),
-            bodies: self.bodies(name),
-            replies: replies.into(),
-        });
-        Exchanges { all: all.collect(), unmatched, empty }
-    }
-
-    /// What answers where nothing fits: the exchanges of the preferred response that has any, or a
-    /// response without content. A success without examples never gives way to an error's example.
-    fn last_resort(
-        &mut self,
-        label: &Arc<str>,
-        found: &[(&Response<'t>, Option<&'t str>, Vec<Reply>)],
-    ) -> (Box<[usize]>, Option<Reply>) {
-        let responses = self.operation.responses.iter();
-        let mut preferred: Vec<_> =
-            responses.filter(|response| !response.status.is_informational()).collect();
-        preferred.sort_by_key(|response| response.status.preference());
-        // Where a success is described, `default` is what its errors look like.
-        let described = |status: StatusPattern| status.preference() < StatusPattern::Default.preference();
-        if preferred.iter().any(|response| described(response.status)) {
-            preferred.retain(|response| described(response.status));
-        } else if preferred.iter().any(|response| response.status == StatusPattern::Default) {
-            preferred.retain(|response| response.status == StatusPattern::Default);
-        }
-        for response in preferred {
-            let own = found.iter().enumerate().filter(|(_, (from, ..))| std::ptr::eq(*from, response));
-            let numbers: Box<[usize]> = own.map(|(number, _)| number).collect();
-            if !numbers.is_empty() {
-                return (numbers, None);
-            }
-            if response.content.is_empty() {
-                return (
-                    Box::default(),
-                    Some(self.reply(label, response, None, None, Content::Bytes(Default::default()))),
-                );
-            }
-        }
-        (Box::default(), None)
-    }
-
-    /// An example in each of the media types of a response that have it.
-    fn replies(&mut self, label: &Arc<str>, response: &Response<'t>, name: Option<&'t str>) -> Vec<Reply> {
-        if response.content.is_empty() {
-            return vec![self.reply(label, response, name, None, Content::Bytes(Default::default()))];
-        }
-        let mut found = Vec::new();
-        for media in &response.content {
-            let Some(example) = media.examples.iter().find(|example| example.name == name) else { continue };
-            let Some(kind) = self.media_type(media) else { continue };
-            let content = self.content(example, &kind);
-            found.push(self.reply(label, response, name, Some(kind), content));
-        }
-        found
-    }
-
-    fn reply(
-        &mut self,
-        label: &Arc<str>,
-        response: &Response<'t>,
-        name: Option<&'t str>,
-        media: Option<MediaType>,
-        content: Content,
-    ) -> Reply {
-        let mut reply = Reply::new(response.status.status(), media, content);
-        if self.config.reveal {
-            let example = name.map(|name| ("x-standin-example", name));
-            let revealed =
-                [("x-standin-source", "mock"), ("x-standin-operation", label)].into_iter().chain(example);
-            for (header, text) in revealed {
-                if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
-                    reply.field(HeaderName::from_static(header), value);
-                }
-            }
-        }
-        let mut rendered = Vec::new();
-        for field in &response.headers {
-            // OpenAPI 3.1, 4.8.17: a `Content-Type` here is ignored. The others would break the framing,
-            // and a body that is shown as text is in no encoding.
-            const NOT_TAKEN: [&str; 9] = [
-                "content-type",
-                "content-length",
-                "content-encoding",
-                "transfer-encoding",
-                "connection",
-                "keep-alive",
-                "proxy-connection",
-                "trailer",
-                "upgrade",
-            ];
-            let own = field.examples.iter().find(|example| example.name == name && name.is_some());
-            let Some(example) = own.or_else(|| field.examples.first()) else { continue };
-            let Ok(header) = HeaderName::try_from(field.name) else {
-                let message = format!("`{}` is no name for a header", field.name);
-                self.diagnostics.push(field.key.problem(Severity::Warning, BAD_HEADER, message));
-                continue;
-            };
-            if NOT_TAKEN.contains(&header.as_str()) {
-                continue;
-            }
-            let template = body::header(example, self.diagnostics);
-            match template.as_literal().map(HeaderValue::try_from) {
-                Some(Ok(value)) => reply.field(header, value),
-                Some(Err(_)) => self.diagnostics.push(example.at.problem(
-                    Severity::Warning,
-                    BAD_HEADER,
-                    format!("this can't be the value of the header `{header}`"),
-                )),
-                None => rendered.push((header, template)),
-            }
-        }
-        reply.fields(rendered);
-        reply
-    }
-
     fn content(&mut self, example: &Example<'t>, media: &MediaType) -> Content {
         let make = || body::of(example, media, self.diagnostics);
         self.shared.sent.entry(made(example.at, media.is_json())).or_insert_with(make).clone()
@@ -429,32 +291,6 @@ impl<'t> Compiler<'_, 't> {
             );
         }
         parsed
-    }
-
-    fn parameters(&self, name: Option<&str>) -> Box<[Wanted]> {
-        let wanted = self.operation.parameters.iter().filter_map(|parameter| {
-            // OpenAPI 3.1, 4.8.12.1: header parameters of these names are described elsewhere.
-            let described_elsewhere = ["accept", "content-type", "authorization"];
-            if parameter.location == Location::Header
-                && described_elsewhere.contains(&&*parameter.name.to_ascii_lowercase())
-            {
-                return None;
-            }
-            let example = parameter.examples.iter().find(|example| example.name == name)?;
-            let value = wanted_value(example)?;
-            Some(Wanted { name: parameter.name.into(), location: parameter.location, value })
-        });
-        wanted.collect()
-    }
-
-    fn bodies(&mut self, name: Option<&str>) -> Box<[WantedBody]> {
-        let wanted = self.operation.bodies.iter().filter_map(|media| {
-            let example = media.examples.iter().find(|example| example.name == name)?;
-            let json = MediaType::parse(media.name).is_some_and(|media| media.is_json());
-            let wanted = self.shared.wanted.entry(made(example.at, json));
-            Some(wanted.or_insert_with(|| wanted_body(example, json)).clone())
-        });
-        wanted.collect()
     }
 
     fn callbacks(&mut self, exchanges: &Exchanges) -> Box<[Arc<Plan>]> {
@@ -531,7 +367,7 @@ impl<'t> Compiler<'_, 't> {
                 format!("callback `{}` has no example of its body, and is sent without one", callback.name);
             self.diagnostics.push(callback.key.problem(Severity::Warning, CALLBACK_WITHOUT_BODY, message));
         }
-        let answers: HashSet<&str> = exchanges.names().collect();
+        let answers: HashSet<&str> = exchanges.names(None).collect();
         if !names.is_empty() && !names.iter().any(|name| answers.contains(&**name)) {
             let message = format!(
                 "callback `{}` is never sent: no response has an example of its names",
@@ -554,14 +390,6 @@ impl<'t> Compiler<'_, 't> {
                 .push(callback.key.problem(Severity::Warning, CALLBACK_NEVER_SENT, message).hint(hint));
         }
     }
-}
-
-/// The names of a response's exchanges, in document order; none stands for singular examples.
-fn names<'t>(response: &Response<'t>) -> Vec<Option<&'t str>> {
-    let mut seen = HashMap::new();
-    let examples = response.content.iter().flat_map(|media| &media.examples).map(|example| example.name);
-    let refs = response.refs.iter().filter(|_| response.content.is_empty()).map(|name| Some(*name));
-    examples.chain(refs).filter(|name| seen.insert(*name, ()).is_none()).collect()
 }
 
 fn wanted_value(example: &Example<'_>) -> Option<WantedValue> {

@@ -4,14 +4,16 @@
 //! request's path is for; [`Hit::answer`] gives the answer and plans its callbacks.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::config::{Mode, Unmatched};
 use callback::{Chain, Plan};
-use choose::{Choice, Exchanges};
+use choose::{Asked, Choice, Exchanges};
+use media::MediaType;
 use message::{Body, Context, Head, Moment, Request, Response};
 use problem::Problem;
 
@@ -37,13 +39,16 @@ pub mod message;
 
 pub use compile::Source;
 
+/// RFC 7240, 3.
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
 /// All documents, compiled. Nothing in it ever changes.
 #[derive(Debug)]
 pub struct Mocks {
     pub documents: Vec<Summary>,
     pub operations: Vec<Operation>,
     table: route::Table,
-    /// Whether a request may ask for a mode of its own.
+    /// Whether a request may ask for a mode, a status or an example.
     overrides: bool,
 }
 
@@ -103,6 +108,8 @@ pub struct Hit<'m> {
     params: Vec<(&'m str, Cow<'m, str>)>,
     /// Bytes of the request's path that are the base path.
     base: usize,
+    /// Whether the request may ask for a status or an example.
+    overrides: bool,
 }
 
 /// What goes to the client, and what goes out after it.
@@ -140,6 +147,7 @@ impl Mocks {
                     number: target.operation,
                     params,
                     base: base_length(head.path, target.base),
+                    overrides: self.overrides,
                 })
             }
             route::Found::OtherMethods(methods) => Found::OtherMethods(methods),
@@ -198,27 +206,37 @@ impl Hit<'_> {
     pub fn answer(&self, head: Head<'_>, body: &Body, moment: Moment) -> Result<Answer, Problem> {
         let operation = self.operation;
         let request = Request { head, base: self.base, params: &self.params, body };
-        let (reply, example) = match operation.exchanges.choose(&request, operation.unmatched) {
-            Choice::Exchange { exchange, reply } => (reply, exchange.name.as_deref()),
-            Choice::Empty(reply) => (reply, None),
+        let asked = Asked::of(&head).filter(|_| self.overrides);
+        let choice = match &asked {
+            Some(asked) => operation.exchanges.asked(asked, &request),
+            None => operation.exchanges.choose(&request, operation.unmatched),
+        };
+        let (status, reply, example) = match choice {
+            Choice::Exchange { exchange, reply } => (reply.status, reply, exchange.name.as_deref()),
+            Choice::Empty(response, reply) => (response.status.status(), reply, None),
             other => return Err(operation.problem(&other)),
         };
+        let code = asked.as_ref().and_then(|asked| StatusCode::from_u16(asked.code?).ok());
+        let status = code.unwrap_or(status);
         let mut context = Context { request, response: None, moment };
-        let (headers, body) = reply.render(&context);
+        let (mut headers, body) = reply.render(status, &context);
+        if let Some(applied) = asked.as_ref().and_then(Asked::applied) {
+            headers.insert(PREFERENCE_APPLIED, applied);
+        }
         let mut chain = None;
         if !operation.callbacks.is_empty() && *head.method != Method::HEAD {
             let answered = Body::new(body.clone());
-            context.response = Some(Response { status: reply.status, headers: &headers, body: &answered });
+            context.response = Some(Response { status, headers: &headers, body: &answered });
             chain = callback::chain(&operation.label, &operation.callbacks, example, &context);
         }
-        Ok(Answer { status: reply.status, headers, body, chain })
+        Ok(Answer { status, headers, body, chain })
     }
 }
 
 impl Operation {
     /// Names of the examples that can be answered, in document order; singular ones have none.
     pub fn examples(&self) -> impl Iterator<Item = Option<&str>> {
-        self.exchanges.all.iter().map(|exchange| exchange.name.as_deref())
+        self.exchanges.usual().iter().map(|exchange| exchange.name.as_deref())
     }
 
     /// Names of the callbacks, in the order of sending.
@@ -236,16 +254,32 @@ impl Operation {
         match choice {
             Choice::NotAcceptable => {
                 let replies = self.exchanges.all.iter().flat_map(|exchange| &exchange.replies);
-                let mut offered: Vec<_> = replies.filter_map(|reply| reply.media.as_ref()).collect();
-                offered.dedup();
-                let offered: Vec<_> = offered.iter().map(|media| media.as_str()).collect();
-                let detail = format!("{label} has examples as {}", offered.join(", "));
+                let offered = replies.filter_map(|reply| reply.media.as_ref()).map(MediaType::as_str);
+                let detail = format!("{label} has examples as {}", listed(offered));
                 Problem::new(problem::NOT_ACCEPTABLE, detail)
             }
             Choice::Rejected => {
-                let names: Vec<_> = self.exchanges.names().collect();
-                let detail = format!("{label} has the examples {}", names.join(", "));
+                let detail = format!("{label} has the examples {}", listed(self.exchanges.names(None)));
                 Problem::new(problem::NO_EXAMPLE_FITS, detail)
+            }
+            Choice::NoSuchCode(code) => {
+                let codes: Vec<_> =
+                    self.exchanges.responses.iter().map(|response| response.status.to_string()).collect();
+                let there = listed(codes.iter().map(String::as_str));
+                Problem::new(
+                    problem::NO_SUCH_EXAMPLE,
+                    format!("{label} has no response {code}; there are {there}"),
+                )
+            }
+            Choice::NoSuchExample(name, within) => {
+                let of = within
+                    .map_or_else(String::new, |response| format!(" of its response {}", response.status));
+                let there = listed(self.exchanges.names(*within));
+                let name = listed([name.as_str()].into_iter());
+                Problem::new(
+                    problem::NO_SUCH_EXAMPLE,
+                    format!("{label} has no example `{name}`{of}; there are {there}"),
+                )
             }
             _ => Problem::new(
                 problem::CANNOT_GENERATE,
@@ -263,6 +297,21 @@ impl Operation {
             names.push("HEAD");
         }
         HeaderValue::from_str(&names.join(", ")).ok()
+    }
+}
+
+/// Texts of a document for a problem's detail: each once, and no more than anyone reads.
+fn listed<'t>(texts: impl Iterator<Item = &'t str>) -> String {
+    const MOST: usize = 20;
+    const LONGEST: usize = 100;
+    let mut seen = HashSet::new();
+    let mut distinct = texts.filter(|text| seen.insert(*text));
+    let shown: Vec<String> =
+        distinct.by_ref().take(MOST).map(|text| text.chars().take(LONGEST).collect()).collect();
+    match (shown.is_empty(), distinct.count()) {
+        (true, _) => "none".to_owned(),
+        (false, 0) => shown.join(", "),
+        (false, more) => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
@@ -406,28 +455,53 @@ mod tests {
             .map(|operation| {
                 let reply = &operation.exchanges.all[0].replies[0];
                 reply
-                    .render(&Context {
-                        request: Request {
-                            head: Head {
-                                method: &Method::GET,
-                                path: "/",
-                                query: None,
-                                headers: &HeaderMap::new(),
-                                scheme: "http",
-                                authority: "",
+                    .render(
+                        StatusCode::OK,
+                        &Context {
+                            request: Request {
+                                head: Head {
+                                    method: &Method::GET,
+                                    path: "/",
+                                    query: None,
+                                    headers: &HeaderMap::new(),
+                                    scheme: "http",
+                                    authority: "",
+                                },
+                                base: 0,
+                                params: &[],
+                                body: &Body::default(),
                             },
-                            base: 0,
-                            params: &[],
-                            body: &Body::default(),
+                            response: None,
+                            moment: Moment { now: 0, seed: 0 },
                         },
-                        response: None,
-                        moment: Moment { now: 0, seed: 0 },
-                    })
+                    )
                     .1
                     .as_ptr()
             })
             .collect();
         assert_eq!((mocks.operations.len(), bodies.len(), problems.len()), (300, 1, 1));
+    }
+
+    #[test]
+    fn very_many_examples_are_compiled_soon() {
+        let examples = |text: &str| -> String {
+            (0..20_000).map(|n| format!("      e{n}: {{value: {text}{n}}}\n")).collect()
+        };
+        let headers: String = (0..20_000).map(|n| format!("h{n}: {{example: 1}}, ")).collect();
+        let paths = format!(
+            "paths: {{/a: {{post: {{parameters: [{{name: q, in: query, examples: {{$ref: '#/x/q'}}}}], requestBody: {{$ref: '#/x/b'}}, \
+             responses: {{200: {{$ref: '#/x/r'}}, 201: {{$ref: '#/x/r'}}, 202: {{$ref: '#/x/r'}}}}}}}}}}\n\
+             x:\n  b: {{content: {{text/plain: {{examples: {{$ref: '#/x/q'}}}}}}}}\n  \
+             r: {{headers: {{{headers}}}, content: {{text/plain: {{examples: {{$ref: '#/x/q'}}}}}}}}\n  q:\n{}",
+            examples("v")
+        );
+        let started = std::time::Instant::now();
+        let (mocks, problems) = compile(&paths, &Config::default());
+        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+        // The others are bounded: references bring so many in.
+        assert_eq!((mocks.operations[0].exchanges.all.len(), problems.len()), (30_000, 3));
+        let detail = listed(mocks.operations[0].exchanges.names(None));
+        assert!(detail.ends_with("e19 and 19980 more"), "{detail}");
     }
 
     #[test]

@@ -23,6 +23,7 @@ kinds! {
     BAD_REQUEST = BAD_REQUEST "bad-request" "The request can't be understood";
     AMBIGUOUS_PATH = BAD_REQUEST "ambiguous-path" "The path is spelled in a way that servers read differently";
     NO_ROUTE = NOT_FOUND "no-route" "No document lists this path";
+    NO_SUCH_EXAMPLE = NOT_FOUND "no-such-example" "The operation has not got the response or example that was asked for";
     NO_EXAMPLE_FITS = NOT_FOUND "no-example-fits" "No example of this operation fits the request";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method-not-allowed" "The path does not have this method";
     NOT_ACCEPTABLE = NOT_ACCEPTABLE "not-acceptable" "No example has a media type that the client accepts";

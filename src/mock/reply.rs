@@ -18,7 +18,7 @@ pub struct Reply {
     pub media: Option<MediaType>,
     /// Everything that the document fixes, `content-length` of a plain body included.
     headers: HeaderMap,
-    rendered: Box<[(HeaderName, Template)]>,
+    rendered: Box<[(HeaderName, Arc<Template>)]>,
     body: Content,
 }
 
@@ -60,15 +60,9 @@ impl Reply {
         if let Some(value) = media.as_ref().and_then(|media| HeaderValue::from_str(media.as_str()).ok()) {
             headers.insert(CONTENT_TYPE, value);
         }
-        // RFC 9110, 6.4.1: these never have content.
-        let body = match status {
-            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED => {
-                Content::Bytes(Bytes::new())
-            }
-            _ => body,
-        };
+        let body = if has_content(status) { body } else { Content::Bytes(Bytes::new()) };
         if let Content::Bytes(bytes) = &body
-            && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            && has_length(status)
         {
             headers.insert(CONTENT_LENGTH, bytes.len().into());
         }
@@ -81,7 +75,7 @@ impl Reply {
     }
 
     /// Adds fields whose values are rendered for each answer.
-    pub fn fields(&mut self, rendered: Vec<(HeaderName, Template)>) {
+    pub fn fields(&mut self, rendered: Vec<(HeaderName, Arc<Template>)>) {
         self.rendered = rendered.into();
     }
 
@@ -90,10 +84,13 @@ impl Reply {
         headers.fold(self.body.needs(), |all, needs| all | needs)
     }
 
-    pub fn render(&self, context: &Context<'_>) -> (HeaderMap, Bytes) {
+    /// `status` is its own, but for a range or `default` that was asked for as another.
+    pub fn render(&self, status: StatusCode, context: &Context<'_>) -> (HeaderMap, Bytes) {
         let mut headers = self.headers.clone();
-        let body = self.body.render(context);
-        if let Content::Template(_) = self.body {
+        let body = if has_content(status) { self.body.render(context) } else { Bytes::new() };
+        if !has_length(status) {
+            headers.remove(CONTENT_LENGTH);
+        } else if status != self.status || matches!(self.body, Content::Template(_)) {
             headers.insert(CONTENT_LENGTH, body.len().into());
         }
         for (name, template) in &self.rendered {
@@ -105,4 +102,14 @@ impl Reply {
         }
         (headers, body)
     }
+}
+
+/// RFC 9110, 6.4.1: these never have content.
+fn has_content(status: StatusCode) -> bool {
+    !matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// RFC 9110, 8.6.
+fn has_length(status: StatusCode) -> bool {
+    !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }

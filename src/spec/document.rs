@@ -3,6 +3,7 @@
 //! Everything borrows from the trees: a document is a view, made at load and dropped once the mocks
 //! are compiled.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -162,6 +163,17 @@ pub struct Callback<'t> {
     pub bodies: Vec<Media<'t>>,
     /// `x-microcks-refs` of its responses: names for a callback whose request has no examples.
     pub refs: Vec<&'t str>,
+}
+
+/// As documents write it.
+impl fmt::Display for StatusPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StatusPattern::Code(code) => write!(f, "{code}"),
+            StatusPattern::Range(class) => write!(f, "{class}XX"),
+            StatusPattern::Default => f.write_str("default"),
+        }
+    }
 }
 
 impl StatusPattern {

@@ -6,19 +6,24 @@ use super::media::{Accept, MediaType};
 use super::message::Request;
 use super::reply::Reply;
 use crate::config::Unmatched;
+use crate::spec::document::StatusPattern;
 
 mod fit;
 
+mod prefer;
+
 pub use fit::{Wanted, WantedBody, WantedValue};
+pub use prefer::Asked;
 
 /// What one example name joins across parameters, request body and one response.
 #[derive(Debug)]
 pub struct Exchange {
     /// None for singular `example`s.
     pub name: Option<Arc<str>>,
-    pub parameters: Box<[Wanted]>,
+    /// Shared by the exchanges of one name.
+    pub parameters: Arc<[Wanted]>,
     /// One for each media type of the request that has the example; empty: any body fits.
-    pub bodies: Box<[WantedBody]>,
+    pub bodies: Arc<[WantedBody]>,
     /// One for each media type of the response that has it; never empty.
     pub replies: Box<[Reply]>,
 }
@@ -26,12 +31,25 @@ pub struct Exchange {
 /// What an operation answers from.
 #[derive(Debug, Default)]
 pub struct Exchanges {
-    /// In document order.
+    /// The usual ones in document order, then those of names that a preferred status has.
     pub all: Box<[Exchange]>,
+    /// How many of them answer where a request asks for no status: one of each name.
+    pub usual: usize,
     /// Where nothing fits: the exchanges of the response that is preferred, in document order.
     pub unmatched: Box<[usize]>,
-    /// Where nothing fits and the preferred response has no content.
-    pub empty: Option<Reply>,
+    /// Where nothing fits and the preferred response has no content: its number.
+    pub empty: Option<usize>,
+    pub responses: Box<[Described]>,
+}
+
+/// A response of the document, for who asks for its status.
+#[derive(Debug)]
+pub struct Described {
+    pub status: StatusPattern,
+    /// Numbers of its exchanges, in document order.
+    pub exchanges: Box<[usize]>,
+    /// Where it has no content.
+    pub empty: Option<Arc<Reply>>,
 }
 
 /// What the request is answered with.
@@ -41,16 +59,25 @@ pub enum Choice<'m> {
         exchange: &'m Exchange,
         reply: &'m Reply,
     },
-    Empty(&'m Reply),
+    Empty(&'m Described, &'m Reply),
     /// There are examples, in media types that the client does not accept.
     NotAcceptable,
     /// None of the examples fits, and `unmatched` is `reject`.
     Rejected,
+    /// The status that was asked for is none of the document's.
+    NoSuchCode(u16),
+    /// The name that was asked for is no example, or none of the response that was asked for too.
+    NoSuchExample(String, Option<&'m Described>),
     /// The document gives nothing to answer with.
     Nothing,
 }
 
 impl Exchanges {
+    /// Those that answer where a request asks for no status, in document order.
+    pub fn usual(&self) -> &[Exchange] {
+        self.all.get(..self.usual).unwrap_or(&self.all)
+    }
+
     /// Whether a request's body can make a difference.
     pub fn look_at_body(&self) -> bool {
         self.all.iter().any(|exchange| !exchange.bodies.is_empty())
@@ -60,48 +87,110 @@ impl Exchanges {
     /// those whose body alone differs; else what `unmatched` says.
     pub fn choose(&self, request: &Request<'_>, unmatched: Unmatched) -> Choice<'_> {
         let accept = Accept::of(request.head.headers);
-        let mut refused = false;
-        let mut best: Option<(fit::Fit, Choice<'_>)> = None;
-        let mut values = fit::Values::new(request);
-        for exchange in self.all.iter().filter(|exchange| exchange.asks()) {
-            let Some(fit) = exchange.fit(&mut values) else { continue };
-            if best.as_ref().is_some_and(|(known, _)| *known >= fit) {
-                continue;
-            }
-            match exchange.reply(&accept) {
-                Some(reply) => best = Some((fit, Choice::Exchange { exchange, reply })),
-                None => refused = true,
-            }
-        }
+        let (best, refused) = best(self.usual().iter(), request, &accept);
         match (best, unmatched) {
-            (Some((_, choice)), _) => choice,
-            (None, Unmatched::Reject) if self.all.iter().any(Exchange::asks) => {
+            (Some(choice), _) => choice,
+            (None, Unmatched::Reject) if self.usual().iter().any(Exchange::asks) => {
                 // Those whose media type the client does not accept leave before anything fits.
                 let left = |exchange: &Exchange| exchange.asks() && exchange.reply(&accept).is_some();
-                if self.all.iter().any(left) { Choice::Rejected } else { Choice::NotAcceptable }
+                if self.usual().iter().any(left) { Choice::Rejected } else { Choice::NotAcceptable }
             }
-            (None, _) => self.unmatched(&accept, refused),
+            (None, _) => {
+                let empty = self.empty.and_then(|number| self.responses.get(number));
+                first(self.numbered(&self.unmatched), empty, &accept, refused)
+            }
         }
     }
 
-    fn unmatched(&self, accept: &Accept, mut refused: bool) -> Choice<'_> {
-        for number in &self.unmatched {
-            let Some(exchange) = self.all.get(*number) else { continue };
-            match exchange.reply(accept) {
-                Some(reply) => return Choice::Exchange { exchange, reply },
-                None => refused = true,
+    /// What the request asks for: a status picks its response, a name the example in it; a name alone
+    /// the exchange that it usually has.
+    pub fn asked(&self, asked: &Asked<'_>, request: &Request<'_>) -> Choice<'_> {
+        let accept = Accept::of(request.head.headers);
+        let response = match asked.code.map(|code| (code, self.response(code))) {
+            Some((code, None)) => return Choice::NoSuchCode(code),
+            Some((_, response)) => response,
+            None => None,
+        };
+        let usual: Vec<usize>;
+        let own = match response {
+            Some(response) => &*response.exchanges,
+            None => {
+                usual = (0..self.usual).collect();
+                &usual
             }
+        };
+        if let Some(name) = &asked.example {
+            let named = self.numbered(own).find(|exchange| exchange.name.as_deref() == Some(name));
+            return match named {
+                Some(named) => first([named].into_iter(), None, &accept, false),
+                None => Choice::NoSuchExample(name.to_string(), response),
+            };
         }
-        match &self.empty {
-            Some(reply) => Choice::Empty(reply),
-            None if refused => Choice::NotAcceptable,
-            None => Choice::Nothing,
-        }
+        let (best, refused) = best(self.numbered(own), request, &accept);
+        best.unwrap_or_else(|| first(self.numbered(own), response, &accept, refused))
     }
 
-    /// The names that there are, for a problem's text.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.all.iter().filter_map(|exchange| exchange.name.as_deref())
+    /// OpenAPI 3.1, 4.8.16: a code comes before its range, a range before `default`. What is no final
+    /// status is never an answer.
+    fn response(&self, code: u16) -> Option<&Described> {
+        let class = u8::try_from(code / 100).ok().filter(|class| *class > 1)?;
+        let patterns = [StatusPattern::Code(code), StatusPattern::Range(class), StatusPattern::Default];
+        let of = |pattern| self.responses.iter().find(|response| response.status == pattern);
+        patterns.into_iter().find_map(of)
+    }
+
+    fn numbered<'m>(&'m self, numbers: &[usize]) -> impl Iterator<Item = &'m Exchange> {
+        numbers.iter().filter_map(|number| self.all.get(*number))
+    }
+
+    /// The names of a response's examples, or all that there are, for a problem's text.
+    pub fn names(&self, of: Option<&Described>) -> impl Iterator<Item = &str> {
+        let numbers = of.map(|response| response.exchanges.iter().copied());
+        let all = if numbers.is_some() { 0 } else { self.usual };
+        let numbers = numbers.into_iter().flatten().chain(0..all);
+        numbers.filter_map(|number| self.all.get(number)?.name.as_deref())
+    }
+}
+
+/// The exchange that fits best; and whether one that would fit better is not accepted.
+fn best<'m>(
+    exchanges: impl Iterator<Item = &'m Exchange>,
+    request: &Request<'_>,
+    accept: &Accept,
+) -> (Option<Choice<'m>>, bool) {
+    let mut refused = false;
+    let mut best: Option<(fit::Fit, Choice<'m>)> = None;
+    let mut values = fit::Values::new(request);
+    for exchange in exchanges.filter(|exchange| exchange.asks()) {
+        let Some(fit) = exchange.fit(&mut values) else { continue };
+        if best.as_ref().is_some_and(|(known, _)| *known >= fit) {
+            continue;
+        }
+        match exchange.reply(accept) {
+            Some(reply) => best = Some((fit, Choice::Exchange { exchange, reply })),
+            None => refused = true,
+        }
+    }
+    (best.map(|(_, choice)| choice), refused)
+}
+
+/// The first exchange that is accepted; where there is none, the response without content.
+fn first<'m>(
+    exchanges: impl Iterator<Item = &'m Exchange>,
+    response: Option<&'m Described>,
+    accept: &Accept,
+    mut refused: bool,
+) -> Choice<'m> {
+    for exchange in exchanges {
+        match exchange.reply(accept) {
+            Some(reply) => return Choice::Exchange { exchange, reply },
+            None => refused = true,
+        }
+    }
+    match response.and_then(|response| Some((response, response.empty.as_deref()?))) {
+        Some((response, reply)) => Choice::Empty(response, reply),
+        None if refused => Choice::NotAcceptable,
+        None => Choice::Nothing,
     }
 }
 

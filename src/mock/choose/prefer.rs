@@ -1,0 +1,164 @@
+//! What a request asks for by status or by name: `Prefer` (RFC 7240), or `__code` and `__example` of
+//! the query, for those who can't set a header.
+
+use std::borrow::Cow;
+
+use http::HeaderValue;
+
+use crate::mock::message::Head;
+
+/// A status, an example's name, or both.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Asked<'r> {
+    /// From 100 to 599.
+    pub code: Option<u16>,
+    pub example: Option<Cow<'r, str>>,
+}
+
+impl<'r> Asked<'r> {
+    /// None if the request asks for nothing in particular. Each comes from the first place that says it:
+    /// the header, then the query. RFC 7240, 2: what can't be read is as if it were not there.
+    pub fn of(head: &Head<'r>) -> Option<Self> {
+        let mut asked = Asked::default();
+        for field in head.headers.get_all("prefer") {
+            let mut rest = std::str::from_utf8(field.as_bytes()).unwrap_or("");
+            while !rest.is_empty() {
+                let (preference, after) = cut(rest, b',');
+                let (name, value) = read(preference);
+                asked.take(name, "code", "example", value);
+                rest = after;
+            }
+        }
+        if let Some(query) = head.query.filter(|query| query.contains("__")) {
+            for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+                asked.take(&name, "__code", "__example", value);
+            }
+        }
+        (asked != Asked::default()).then_some(asked)
+    }
+
+    fn take(&mut self, name: &str, code: &str, example: &str, value: Cow<'r, str>) {
+        if name.eq_ignore_ascii_case(code) {
+            self.code = self.code.or_else(|| status(&value));
+        } else if name.eq_ignore_ascii_case(example) && !value.is_empty() {
+            self.example.get_or_insert(value);
+        }
+    }
+
+    /// RFC 7240, 3: `preference-applied`. None if the name can't stand in a header.
+    pub fn applied(&self) -> Option<HeaderValue> {
+        let code = self.code.map(|code| format!("code={code}"));
+        let example = self.example.as_ref().map(|name| format!("example={}", word(name)));
+        let applied: Vec<String> = code.into_iter().chain(example).collect();
+        HeaderValue::from_bytes(applied.join(", ").as_bytes()).ok()
+    }
+}
+
+/// A preference's name and value; its parameters say nothing here.
+fn read(preference: &str) -> (&str, Cow<'_, str>) {
+    let (preference, _) = cut(preference, b';');
+    let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
+    let value = value.trim();
+    let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    let value = match quoted {
+        Some(text) if text.contains('\\') => Cow::Owned(unescaped(text)),
+        Some(text) => Cow::Borrowed(text),
+        None => Cow::Borrowed(value),
+    };
+    (name.trim(), value)
+}
+
+/// What is before and after the first separator that stands outside quotes.
+fn cut(text: &str, separator: u8) -> (&str, &str) {
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            byte if byte == separator && !quoted => return (&text[..at], &text[at + 1..]),
+            _ => {}
+        }
+    }
+    (text, "")
+}
+
+fn unescaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => out.extend(characters.next()),
+            character => out.push(character),
+        }
+    }
+    out
+}
+
+fn status(text: &str) -> Option<u16> {
+    let digits = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|code| digits && (100..=599).contains(code))
+}
+
+/// RFC 9110, 5.6.2: a token as it is, other texts in quotes.
+fn word(text: &str) -> Cow<'_, str> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if text.bytes().all(is_token) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, Method};
+
+    use super::*;
+
+    /// `prefer` has a header field a line; what is expected is `code example` and what is applied.
+    #[track_caller]
+    fn check(prefer: &str, query: &str, expected: &str) {
+        let mut headers = HeaderMap::new();
+        for field in prefer.lines() {
+            headers.append("prefer", HeaderValue::from_bytes(field.as_bytes()).unwrap());
+        }
+        let (method, query) = (&Method::GET, Some(query));
+        let head = Head { method, path: "/", query, headers: &headers, scheme: "http", authority: "" };
+        let found = Asked::of(&head).map(|asked| {
+            let applied = asked.applied();
+            let applied =
+                applied.as_ref().map_or("".into(), |value| String::from_utf8_lossy(value.as_bytes()));
+            format!("{:?} {:?} {applied}", asked.code, asked.example)
+        });
+        assert_eq!(found.as_deref().unwrap_or("nothing"), expected);
+    }
+
+    #[test]
+    fn preferences_are_read_as_rfc_7240_writes_them() {
+        check("code=404", "", "Some(404) None code=404");
+        check("code=404, example=cat", "", "Some(404) Some(\"cat\") code=404, example=cat");
+        check("code=404\nexample=cat", "", "Some(404) Some(\"cat\") code=404, example=cat");
+        check("respond-async, CODE = \"404\"; why=\"a, code=500\"", "", "Some(404) None code=404");
+        check(r#"example="a \"b\", c""#, "", r#"None Some("a \"b\", c") example="a \"b\", c""#);
+        check("example=with spaces", "", "None Some(\"with spaces\") example=\"with spaces\"");
+        check("example=gr\u{fc}n", "", "None Some(\"gr\u{fc}n\") example=\"gr\u{fc}n\"");
+    }
+
+    #[test]
+    fn the_first_place_that_says_it_counts() {
+        check("code=404, code=500", "", "Some(404) None code=404");
+        check("code=404", "__code=500&__example=a%20b", "Some(404) Some(\"a b\") code=404, example=\"a b\"");
+        check("", "x=1&__example=%0A", "None Some(\"\\n\") ");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_out() {
+        for prefer in
+            ["code=abc", "code=99", "code=600", "code=+20", "code", "example=", "example=\"\"", ",;=,", "\""]
+        {
+            check(prefer, "", "nothing");
+        }
+        check("code=abc, code=404", "", "Some(404) None code=404");
+        check("", "code=404&example=a", "nothing");
+    }
+}

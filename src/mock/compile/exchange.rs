@@ -1,0 +1,352 @@
+//! The exchanges of an operation: what each example name joins, under each status that has it.
+//!
+//! Everything is looked up by name, so that an operation of many thousands of examples is compiled
+//! in one pass.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+
+use super::{BAD_HEADER, Compiler, made, wanted_body, wanted_value};
+use crate::diagnostic::Severity;
+use crate::mock::body;
+use crate::mock::choose::{Described, Exchange, Exchanges, Wanted, WantedBody};
+use crate::mock::media::MediaType;
+use crate::mock::reply::{Content, Reply};
+use crate::mock::template::Template;
+use crate::spec::document::{Example, Field, Location, Response, StatusPattern};
+
+/// Exchanges of an operation under statuses that only a request can ask for: references may bring
+/// thousands of names into each of hundreds of responses.
+const MOST_OTHERS: usize = 10_000;
+
+/// Header fields of an answer; each reply has them all.
+const MOST_FIELDS: usize = 100;
+
+/// What each response has to answer with.
+#[derive(Default)]
+struct Answers<'t> {
+    /// One of each name, in document order: that of the preferred status.
+    usual: Vec<Answer<'t>>,
+    /// The same names under other statuses.
+    others: Vec<Answer<'t>>,
+    /// For each response, what it answers with if it has no content and no names.
+    empties: Vec<Option<Arc<Reply>>>,
+}
+
+/// An example name in one response.
+struct Answer<'t> {
+    response: usize,
+    /// Which of the response's names it is.
+    position: usize,
+    name: Option<&'t str>,
+    replies: Vec<Reply>,
+}
+
+/// What replies of one response are made from.
+struct Offered<'r, 't> {
+    response: &'r Response<'t>,
+    kinds: Vec<Option<MediaType>>,
+    /// By name: which of the media types has it.
+    examples: Named<'r, 't>,
+    fields: Vec<Header<'r, 't>>,
+}
+
+/// A header of a response. Its values are made as replies need them, each once.
+struct Header<'r, 't> {
+    name: HeaderName,
+    examples: &'r [Example<'t>],
+    named: HashMap<&'t str, usize>,
+    made: HashMap<usize, Option<Text>>,
+}
+
+#[derive(Clone)]
+enum Text {
+    Fixed(HeaderValue),
+    Rendered(Arc<Template>),
+}
+
+/// Examples by their name, each with the number of the list that it is from.
+type Named<'r, 't> = HashMap<Option<&'t str>, Vec<(usize, &'r Example<'t>)>>;
+
+impl<'t> Compiler<'_, 't> {
+    /// An exchange for each status and name. Of one name the preferred status answers as usual; the
+    /// others are for requests that ask for them.
+    pub(super) fn exchanges(&mut self, label: &Arc<str>) -> Exchanges {
+        let operation = self.operation;
+        let responses: Vec<_> =
+            operation.responses.iter().filter(|response| !response.status.is_informational()).collect();
+        let Answers { usual, others, empties } = self.answers(label, &responses);
+        let (unmatched, empty) = last_resort(&responses, &usual, &empties);
+        let parameters = named(operation.parameters.iter().map(|parameter| &*parameter.examples));
+        let bodies = named(operation.bodies.iter().map(|media| &*media.examples));
+        let first: HashMap<_, _> = usual.iter().enumerate().map(|(at, answer)| (answer.name, at)).collect();
+        let mut own = vec![Vec::new(); responses.len()];
+        let count = usual.len();
+        let mut all: Vec<Exchange> = Vec::with_capacity(count + others.len());
+        for Answer { response, position, name, replies } in usual.into_iter().chain(others) {
+            own[response].push((position, all.len()));
+            let same = first.get(&name).and_then(|at| all.get(*at));
+            let (parameters, bodies) = match same {
+                Some(same) => (same.parameters.clone(), same.bodies.clone()),
+                None => (self.parameters(parameters.get(&name)), self.bodies(bodies.get(&name))),
+            };
+            all.push(Exchange { name: name.map(Into::into), parameters, bodies, replies: replies.into() });
+        }
+        let described = responses.iter().zip(own).zip(empties).map(|((response, mut own), empty)| {
+            own.sort_unstable();
+            let exchanges = own.into_iter().map(|(_, number)| number).collect();
+            Described { status: response.status, exchanges, empty }
+        });
+        Exchanges { all: all.into(), usual: count, unmatched, empty, responses: described.collect() }
+    }
+
+    fn answers(&mut self, label: &Arc<str>, responses: &[&Response<'t>]) -> Answers<'t> {
+        let most = if self.config.overrides { MOST_OTHERS } else { 0 };
+        let mut found = Answers::default();
+        let mut known: HashMap<Option<&str>, usize> = HashMap::new();
+        // Most responses without content have no headers either, and differ in their status alone.
+        let mut plain: Option<Arc<Reply>> = None;
+        for (number, response) in responses.iter().enumerate() {
+            let mut offered = self.offered(response);
+            let names = names(response);
+            found.empties.push(match (names.is_empty() && response.content.is_empty(), &plain) {
+                (false, _) => None,
+                (true, Some(plain)) if response.headers.is_empty() => Some(plain.clone()),
+                (true, _) => Some(self.empty(label, &mut offered, None).into()),
+            });
+            if plain.is_none() && response.headers.is_empty() {
+                plain = found.empties.last().cloned().flatten();
+            }
+            for (position, name) in names.into_iter().enumerate() {
+                let at = known.get(&name).copied();
+                let preference = |at: usize| responses[found.usual[at].response].status.preference();
+                let later = at.is_some_and(|at| preference(at) <= response.status.preference());
+                if later && found.others.len() >= most {
+                    continue;
+                }
+                let replies = self.replies(label, &mut offered, name);
+                if replies.is_empty() {
+                    continue;
+                }
+                let answer = Answer { response: number, position, name, replies };
+                match at {
+                    Some(_) if later => found.others.push(answer),
+                    Some(at) => found.others.push(std::mem::replace(&mut found.usual[at], answer)),
+                    None => {
+                        known.insert(name, found.usual.len());
+                        found.usual.push(answer);
+                    }
+                }
+            }
+        }
+        found.others.truncate(most);
+        found
+    }
+
+    fn offered<'r>(&mut self, response: &'r Response<'t>) -> Offered<'r, 't> {
+        let kinds = response.content.iter().map(|media| match media.examples.is_empty() {
+            true => None,
+            false => self.media_type(media),
+        });
+        let kinds = kinds.collect();
+        let examples = named(response.content.iter().map(|media| &*media.examples));
+        if response.headers.len() > MOST_FIELDS {
+            let message =
+                format!("the response has more than {MOST_FIELDS} headers; the others are not sent");
+            self.diagnostics.push(response.key.problem(Severity::Warning, BAD_HEADER, message));
+        }
+        let fields =
+            response.headers.iter().take(MOST_FIELDS).filter_map(|field| self.field(field)).collect();
+        Offered { response, kinds, examples, fields }
+    }
+
+    fn field<'r>(&mut self, field: &'r Field<'t>) -> Option<Header<'r, 't>> {
+        // OpenAPI 3.1, 4.8.17: a `Content-Type` here is ignored. The others would break the framing,
+        // and a body that is shown as text is in no encoding.
+        const NOT_TAKEN: [&str; 9] = [
+            "content-type",
+            "content-length",
+            "content-encoding",
+            "transfer-encoding",
+            "connection",
+            "keep-alive",
+            "proxy-connection",
+            "trailer",
+            "upgrade",
+        ];
+        if field.examples.is_empty() {
+            return None;
+        }
+        let Ok(name) = HeaderName::try_from(field.name) else {
+            let message = format!("`{}` is no name for a header", field.name);
+            self.diagnostics.push(field.key.problem(Severity::Warning, BAD_HEADER, message));
+            return None;
+        };
+        let mut named = HashMap::new();
+        for (number, example) in field.examples.iter().enumerate() {
+            if let Some(own) = example.name {
+                named.entry(own).or_insert(number);
+            }
+        }
+        let taken = !NOT_TAKEN.contains(&name.as_str());
+        taken.then_some(Header { name, examples: &field.examples, named, made: HashMap::new() })
+    }
+
+    /// An example in each of the media types of a response that have it.
+    fn replies(
+        &mut self,
+        label: &Arc<str>,
+        offered: &mut Offered<'_, 't>,
+        name: Option<&'t str>,
+    ) -> Vec<Reply> {
+        if offered.response.content.is_empty() {
+            return vec![self.empty(label, offered, name)];
+        }
+        let examples = offered.examples.remove(&name).unwrap_or_default();
+        let mut found = Vec::new();
+        for (number, example) in examples {
+            let Some(kind) = offered.kinds[number].clone() else { continue };
+            let content = self.content(example, &kind);
+            found.push(self.reply(label, offered, name, Some(kind), content));
+        }
+        found
+    }
+
+    fn empty(&mut self, label: &Arc<str>, offered: &mut Offered<'_, 't>, name: Option<&'t str>) -> Reply {
+        self.reply(label, offered, name, None, Content::Bytes(Default::default()))
+    }
+
+    fn reply(
+        &mut self,
+        label: &Arc<str>,
+        offered: &mut Offered<'_, 't>,
+        name: Option<&'t str>,
+        media: Option<MediaType>,
+        content: Content,
+    ) -> Reply {
+        let mut reply = Reply::new(offered.response.status.status(), media, content);
+        if self.config.reveal {
+            let example = name.map(|name| ("x-standin-example", name));
+            let revealed =
+                [("x-standin-source", "mock"), ("x-standin-operation", label)].into_iter().chain(example);
+            for (header, text) in revealed {
+                if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
+                    reply.field(HeaderName::from_static(header), value);
+                }
+            }
+        }
+        let mut rendered = Vec::new();
+        for header in &mut offered.fields {
+            match self.header(header, name) {
+                Some(Text::Fixed(value)) => reply.field(header.name.clone(), value),
+                Some(Text::Rendered(template)) => rendered.push((header.name.clone(), template)),
+                None => {}
+            }
+        }
+        reply.fields(rendered);
+        reply
+    }
+
+    /// The value of the example of that name, else of the first.
+    fn header(&mut self, header: &mut Header<'_, 't>, name: Option<&str>) -> Option<Text> {
+        let number = name.and_then(|name| header.named.get(name).copied()).unwrap_or(0);
+        let example = header.examples.get(number)?;
+        let make = || {
+            let template = body::header(example, self.diagnostics);
+            match template.as_literal().map(HeaderValue::try_from) {
+                Some(Ok(value)) => Some(Text::Fixed(value)),
+                Some(Err(_)) => {
+                    let message = format!("this can't be the value of the header `{}`", header.name);
+                    self.diagnostics.push(example.at.problem(Severity::Warning, BAD_HEADER, message));
+                    None
+                }
+                None => Some(Text::Rendered(template.into())),
+            }
+        };
+        header.made.entry(number).or_insert_with(make).clone()
+    }
+
+    /// `given` has the examples of one name, with the number of the parameter that has each.
+    fn parameters(&self, given: Option<&Vec<(usize, &Example<'t>)>>) -> Arc<[Wanted]> {
+        let wanted = given.into_iter().flatten().filter_map(|(number, example)| {
+            let parameter = &self.operation.parameters[*number];
+            // OpenAPI 3.1, 4.8.12.1: header parameters of these names are described elsewhere.
+            let described_elsewhere = ["accept", "content-type", "authorization"];
+            if parameter.location == Location::Header
+                && described_elsewhere.contains(&&*parameter.name.to_ascii_lowercase())
+            {
+                return None;
+            }
+            let value = wanted_value(example)?;
+            Some(Wanted { name: parameter.name.into(), location: parameter.location, value })
+        });
+        wanted.collect()
+    }
+
+    /// As [`Self::parameters`], with the number of the media type.
+    fn bodies(&mut self, given: Option<&Vec<(usize, &Example<'t>)>>) -> Arc<[WantedBody]> {
+        let wanted = given.into_iter().flatten().map(|(number, example)| {
+            let media = &self.operation.bodies[*number];
+            let json = MediaType::parse(media.name).is_some_and(|media| media.is_json());
+            let wanted = self.shared.wanted.entry(made(example.at, json));
+            wanted.or_insert_with(|| wanted_body(example, json)).clone()
+        });
+        wanted.collect()
+    }
+}
+
+/// What answers where nothing fits: the exchanges of the preferred response that has any, or a
+/// response without content. A success without examples never gives way to an error's example.
+fn last_resort(
+    responses: &[&Response<'_>],
+    usual: &[Answer<'_>],
+    empties: &[Option<Arc<Reply>>],
+) -> (Box<[usize]>, Option<usize>) {
+    let mut own = vec![Vec::new(); responses.len()];
+    for (number, answer) in usual.iter().enumerate() {
+        own[answer.response].push(number);
+    }
+    let status = |number: &usize| responses[*number].status;
+    let mut preferred: Vec<usize> = (0..responses.len()).collect();
+    preferred.sort_by_key(|number| status(number).preference());
+    // Where a success is described, `default` is what its errors look like.
+    let described = |number: &usize| status(number).preference() < StatusPattern::Default.preference();
+    if preferred.iter().any(described) {
+        preferred.retain(described);
+    } else if preferred.iter().any(|number| status(number) == StatusPattern::Default) {
+        preferred.retain(|number| status(number) == StatusPattern::Default);
+    }
+    for number in preferred {
+        if !own[number].is_empty() {
+            return (std::mem::take(&mut own[number]).into(), None);
+        }
+        if empties[number].is_some() {
+            return (Box::default(), Some(number));
+        }
+    }
+    (Box::default(), None)
+}
+
+/// The names of a response's exchanges, in document order; none stands for singular examples.
+fn names<'t>(response: &Response<'t>) -> Vec<Option<&'t str>> {
+    let mut seen = HashMap::new();
+    let examples = response.content.iter().flat_map(|media| &media.examples).map(|example| example.name);
+    let refs = response.refs.iter().filter(|_| response.content.is_empty()).map(|name| Some(*name));
+    examples.chain(refs).filter(|name| seen.insert(*name, ()).is_none()).collect()
+}
+
+/// Of each list the first example of each name counts.
+fn named<'r, 't: 'r>(lists: impl Iterator<Item = &'r [Example<'t>]>) -> Named<'r, 't> {
+    let mut found: Named<'r, 't> = HashMap::new();
+    for (number, list) in lists.enumerate() {
+        for example in list {
+            let known = found.entry(example.name).or_default();
+            if known.last().is_none_or(|(last, _)| *last != number) {
+                known.push((number, example));
+            }
+        }
+    }
+    found
+}
