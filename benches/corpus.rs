@@ -406,7 +406,7 @@ impl Bounds {
         std::fs::write(&copy, &text)?;
         std::fs::write(
             folder.path().join("standin.yaml"),
-            "specs: [document.json]\nreload: {watch: false}\n",
+            "specs: [{source: document.json}]\nreload: {watch: false}\n",
         )?;
         let begun = Instant::now();
         let process = Process::start(folder.path())?;

@@ -279,12 +279,17 @@ fn same(value: &Json, body: &str) -> bool {
     }
 }
 
-/// The status that is asked for. A range is asked by its first code that has no key of its own.
+/// The status that is asked for: of a range, and of `default`, one that nothing else describes.
 fn status(key: &str, operation: &Operation<'_>) -> u16 {
-    let free = |code: &u16| !operation.statuses.iter().any(|status| **status == code.to_string());
-    let class = key.strip_suffix("XX").or_else(|| key.strip_suffix("xx"));
-    match (key, class.and_then(|class| class.parse::<u16>().ok())) {
-        ("default", _) => 200,
+    let free = |code: &u16| {
+        let code = code.to_string();
+        !operation.statuses.iter().any(|status| **status == code)
+    };
+    let class =
+        |key: &str| key.to_ascii_uppercase().strip_suffix("XX").and_then(|class| class.parse::<u16>().ok());
+    let described = |code: &u16| operation.statuses.iter().any(|status| class(status) == Some(code / 100));
+    match (key, class(key)) {
+        ("default", _) => (200..600).find(|code| free(code) && !described(code)).unwrap_or(200),
         (_, Some(class)) => (class * 100..class * 100 + 100).find(free).unwrap_or(class * 100),
         _ => key.parse().unwrap_or_default(),
     }
