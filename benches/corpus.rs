@@ -473,8 +473,8 @@ impl Process {
         if let Some(stdout) = child.stdout.take() {
             BufReader::new(stdout).read_line(&mut line)?;
         }
-        let admin = line.rsplit_once("admin http://").map(|(_, rest)| rest.trim().trim_end_matches('/'));
-        let admin = admin.unwrap_or_default().to_owned();
+        let admin = line.rsplit_once("admin http://").map_or("", |(_, rest)| rest);
+        let admin = admin.split(['/', ',', ' ', '\n']).next().unwrap_or_default().to_owned();
         Ok(Process { child, admin })
     }
 
