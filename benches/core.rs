@@ -1,7 +1,7 @@
 //! What the core costs, by the number of operations in the document.
 //!
 //! ```text
-//! cargo bench --bench core                       # all of it: about three minutes
+//! cargo bench --bench core                       # all of it: about four minutes
 //! cargo bench --bench core -- 'find|static'      # what a regular expression names
 //! cargo bench --bench core -- --save-baseline before; ...; cargo bench --bench core -- --baseline before
 //! ```
@@ -34,6 +34,7 @@ fn main() {
         .sample_size(20)
         .configure_from_args();
     find(&mut criterion);
+    find_shapes(&mut criterion);
     answer(&mut criterion);
     load(&mut criterion);
     criterion.final_summary();
@@ -52,6 +53,38 @@ fn find(criterion: &mut Criterion) {
             let headers = HeaderMap::new();
             group.bench_function(BenchmarkId::new(name, size), |bench| {
                 bench.iter(|| mocks.find(&head(&Method::GET, black_box(&path), None, &headers)));
+            });
+        }
+    }
+}
+
+/// Many operations at one place, told apart by what their segments end or begin with, by their query, or
+/// by what follows a greedy parameter. The largest should cost no more than three times the smallest.
+fn find_shapes(criterion: &mut Criterion) {
+    /// A shape's name, and the path of the operation of a number.
+    type Shape = (&'static str, fn(usize) -> String);
+    let shapes: [Shape; 6] = [
+        ("literals", |n| format!("/v1/things{n}/static")),
+        ("verbs", |n| format!("/v1/{{x}}:verb{n}")),
+        ("extensions", |n| format!("/v1/{{x}}.ext{n}/raw")),
+        ("prefixes", |n| format!("/v1/prefix{n}-{{x}}")),
+        ("conditions", |n| format!("/?Action=Do{n}&Version=1")),
+        ("greedy", |n| format!("/v1/{{+name}}:verb{n}")),
+    ];
+    let mut group = criterion.benchmark_group("find-shapes");
+    for (name, shape) in shapes {
+        for size in [10, 20_000] {
+            let mut text = "openapi: 3.1.0\ninfo: {title: Bench, version: '1'}\npaths:\n".to_owned();
+            for number in 0..size {
+                let _ = writeln!(text, "  '{}': {{get: {{responses: {{204: {{}}}}}}}}", shape(number));
+            }
+            let mocks = compile(&parsed(text));
+            let target = shape(size - 1).replace("{x}", "12345").replace("{+name}", "a/b/c");
+            let (path, query) =
+                target.split_once('?').map_or((&*target, None), |(path, query)| (path, Some(query)));
+            let headers = HeaderMap::new();
+            group.bench_function(BenchmarkId::new(name, size), |bench| {
+                bench.iter(|| mocks.find(&head(&Method::GET, black_box(path), query, &headers)));
             });
         }
     }
@@ -117,8 +150,12 @@ fn compile(trees: &Trees) -> Mocks {
 }
 
 fn trees(size: usize) -> Trees {
+    parsed(document(size))
+}
+
+fn parsed(text: String) -> Trees {
     let name: Arc<str> = "/bench.yaml".into();
-    let (tree, _) = Tree::parse(&name, document(size), &Limits::default()).expect("the document is YAML");
+    let (tree, _) = Tree::parse(&name, text, &Limits::default()).expect("the document is YAML");
     Trees::from([(name, tree)])
 }
 

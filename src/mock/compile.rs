@@ -30,6 +30,9 @@ const BAD_MODE: Code = Code("SI0209");
 const RULE_WITHOUT_OPERATION: Code = Code("SI0210");
 const CALLBACK_WITHOUT_BODY: Code = Code("SI0211");
 const NOT_FINAL: Code = Code("SI0212");
+const UNREACHABLE: Code = Code("SI0213");
+const UNREAD_PATTERN: Code = Code("SI0214");
+const EMPTY_SEGMENT: Code = Code("SI0215");
 
 /// Bodies by the example that they are made from: thousands of operations may refer to one, and what
 /// they come to is read, kept, and complained about once.
@@ -66,6 +69,7 @@ impl Mocks {
         let mut diagnostics = Vec::new();
         let mut places: Vec<Key<'_>> = Vec::new();
         let mut shared = Shared::default();
+        let mut previous = None;
         let mut matched = vec![false; config.rules.iter().map(|rule| rule.operations.len()).sum()];
         for (number, source) in sources.iter().enumerate() {
             let document = &source.document;
@@ -87,21 +91,14 @@ impl Mocks {
                     shared: &mut shared,
                 };
                 let mut compiled = compiler.operation(number, bases);
-                let at = mocks.operations.len();
+                // A path key is told of once, whatever its methods and base paths.
+                if previous.replace(operation.path.as_ptr()) != Some(operation.path.as_ptr()) {
+                    diagnostics.extend(odd_path(operation));
+                }
                 for base in bases {
-                    match mocks.table.insert(base, operation.path, operation.method.clone(), at) {
-                        Ok(()) => compiled.routed = true,
-                        Err(route::Taken(target)) => {
-                            diagnostics.push(same_route(
-                                operation,
-                                base,
-                                &mocks.operations,
-                                target,
-                                &places,
-                                at,
-                            ));
-                        }
-                    }
+                    let refused = add_route(&mut mocks, operation, base, &places);
+                    compiled.routed |= refused.is_none();
+                    diagnostics.extend(refused);
                 }
                 places.push(operation.key);
                 mocks.operations.push(compiled);
@@ -112,27 +109,74 @@ impl Mocks {
     }
 }
 
-fn same_route(
+/// Adds a route to the operation that comes next; what is said, if it can't be.
+fn add_route(
+    mocks: &mut Mocks,
     operation: &document::Operation<'_>,
     base: &str,
-    compiled: &[Operation],
-    target: route::Target,
     places: &[Key<'_>],
-    at: usize,
-) -> Diagnostic {
+) -> Option<Diagnostic> {
     let route = format!("{} {base}{}", operation.method, operation.path);
-    let first = places.get(target.operation).copied().filter(|_| target.operation != at);
-    let problem = operation.key.problem(Severity::Warning, SAME_ROUTE, format!("`{route}` is there already"));
-    match (first, compiled.get(target.operation)) {
+    let template = route::Template::parse(base, operation.path, &operation.parameters);
+    let conditional = !template.conditions.is_empty();
+    let target =
+        route::Target { operation: mocks.operations.len(), base: route::path::segments(base).count() };
+    let taken = match mocks.table.insert(template, operation.method.clone(), target).err()? {
+        route::Refused::Taken(taken) => taken,
+        route::Refused::TooLong => {
+            let message = "this is never found: the path has more than 500 segments";
+            return Some(operation.key.problem(Severity::Warning, UNREACHABLE, message));
+        }
+    };
+    let (code, message) = match conditional {
+        true => (
+            UNREACHABLE,
+            format!("`{route}` is never found: a route with the same conditions is there already"),
+        ),
+        false => (SAME_ROUTE, format!("`{route}` is there already")),
+    };
+    let problem = operation.key.problem(Severity::Warning, code, message);
+    // Nothing else has it where another base path of the same operation does.
+    match (places.get(taken.operation), mocks.operations.get(taken.operation)) {
         (Some(first), Some(other)) => {
             let place = first.place();
-            problem.hint(format!(
+            Some(problem.hint(format!(
                 "{}:{} has it, as `{}`; the first one answers",
                 place.file, place.line, other.label
-            ))
+            )))
         }
-        _ => problem,
+        _ => Some(problem),
     }
+}
+
+/// What may surprise in a path key.
+fn odd_path(operation: &document::Operation<'_>) -> Vec<Diagnostic> {
+    let key = operation.path_key;
+    let template = route::Template::parse("", operation.path, &[]);
+    let literals = template.segments.iter().map(|segment| match segment {
+        route::Segment::Literal(text) => Some(text.as_str()),
+        route::Segment::Templated(_) => None,
+    });
+    let literals: Vec<_> = literals.collect();
+    let mut found = Vec::new();
+    if literals.iter().any(|literal| matches!(literal, Some("." | ".."))) {
+        let message = "no client asks for this path: `.` and `..` are resolved before a request is sent";
+        found.push(
+            key.problem(Severity::Warning, UNREACHABLE, message).hint("write the path that they lead to"),
+        );
+    }
+    if literals.iter().rev().skip(1).any(|literal| *literal == Some("")) {
+        let message = "the path has an empty segment, which a request must have too";
+        found.push(
+            key.problem(Severity::Note, EMPTY_SEGMENT, message).hint("write one `/` if `//` is a slip"),
+        );
+    }
+    if let Some(unread) = &template.unread {
+        let message =
+            format!("the pattern of `{{{unread}}}` is not looked at: the parameter takes any one segment");
+        found.push(key.problem(Severity::Note, UNREAD_PATTERN, message));
+    }
+    found
 }
 
 fn unmatched_rules(config: &Config, matched: &[bool], mocks: &Mocks, diagnostics: &mut Vec<Diagnostic>) {
@@ -167,15 +211,18 @@ impl<'t> Compiler<'_, 't> {
             Some(id) => id.into(),
             None => format!("{} {template}", operation.method).into(),
         };
-        let templates: Vec<_> = bases.iter().map(|base| format!("{base}{}", operation.path)).collect();
+        // A rule may name a path with or without what it says of the query.
+        let bare = Some(route::bare(operation.path)).filter(|bare| *bare != operation.path);
+        let paths = bare.into_iter().chain([operation.path]);
+        let templates: Vec<_> =
+            paths.flat_map(|path| bases.iter().map(move |base| format!("{base}{path}"))).collect();
         let rule = self.rule(&templates);
         let (mode, decided_by) = self.mode(rule.0);
         let unmatched = self.unmatched(rule.1);
         let exchanges = self.exchanges(&label);
         let callbacks = self.callbacks(&exchanges);
-        let parameters = route::parameters(operation.path).map(Into::into);
-        let base_parameters = route::parameters(base).map(Into::into);
-        let parameters: Box<[Box<str>]> = base_parameters.chain(parameters).collect();
+        let parameters =
+            route::Template::parse(base, operation.path, &operation.parameters).parameters.into();
         let empties = exchanges.responses.iter().filter_map(|response| response.empty.as_deref());
         let replies = exchanges.all.iter().flat_map(|exchange| &exchange.replies).chain(empties);
         let needs_body = exchanges.look_at_body()

@@ -77,8 +77,8 @@ pub struct Operation {
     /// False where another document, or another operation, has all its routes.
     pub routed: bool,
     unmatched: Unmatched,
-    /// Names of the template's parameters, as the route captures them.
-    parameters: Box<[Box<str>]>,
+    /// The template's parameters, as the route captures them.
+    parameters: Box<[route::Captured]>,
     exchanges: Exchanges,
     callbacks: Box<[Arc<Plan>]>,
     needs_body: bool,
@@ -130,18 +130,16 @@ impl Mocks {
             Err(problem) => return Found::Refused(problem),
         };
         let path = route::path::canonical(head.path);
-        match self.table.find(&path, head.method) {
+        match self.table.find(&path, head) {
             route::Found::Route { target, captures } => {
                 let operation = &self.operations[target.operation];
                 if asked.unwrap_or(operation.mode) == Mode::Pass {
                     return Found::Pass(target.operation);
                 }
-                let decode = |value: &str| {
-                    let decoded = percent_encoding::percent_decode_str(value).decode_utf8_lossy();
-                    Cow::Owned(decoded.into_owned())
-                };
-                let names = operation.parameters.iter().map(AsRef::as_ref);
-                let params = names.zip(captures.into_iter().map(decode)).collect();
+                let pairs = operation.parameters.iter().zip(captures);
+                let params = pairs
+                    .map(|(parameter, value)| (&*parameter.name, Cow::Owned(parameter.decode(value))))
+                    .collect();
                 Found::Mock(Hit {
                     operation,
                     number: target.operation,
@@ -151,7 +149,8 @@ impl Mocks {
                 })
             }
             route::Found::OtherMethods(methods) => Found::OtherMethods(methods),
-            route::Found::Nothing => match self.mistakable(&path, head.method, asked) {
+            route::Found::Undecided => Found::Refused(undecided(head)),
+            route::Found::Nothing => match self.mistakable(&path, head, asked) {
                 Some(operation) => Found::Refused(Problem::new(
                     problem::AMBIGUOUS_PATH,
                     format!(
@@ -178,8 +177,8 @@ impl Mocks {
     }
 
     /// The operation, not passed, that another server might take this path for.
-    fn mistakable(&self, path: &str, method: &Method, asked: Option<Mode>) -> Option<&Operation> {
-        route::path::readings(path).iter().find_map(|reading| match self.table.find(reading, method) {
+    fn mistakable(&self, path: &str, head: &Head<'_>, asked: Option<Mode>) -> Option<&Operation> {
+        route::path::readings(path).iter().find_map(|reading| match self.table.find(reading, head) {
             route::Found::Route { target, .. } => {
                 let operation = &self.operations[target.operation];
                 (asked.unwrap_or(operation.mode) != Mode::Pass).then_some(operation)
@@ -187,6 +186,12 @@ impl Mocks {
             _ => None,
         })
     }
+}
+
+/// The documents' templates read the path in more ways than are looked at.
+fn undecided(head: &Head<'_>) -> Problem {
+    let detail = format!("too many parameters of the documents' paths may take parts of {}", head.path);
+    Problem::new(problem::AMBIGUOUS_PATH, detail)
 }
 
 /// Bytes of a path that its first `segments` segments take.
@@ -502,6 +507,51 @@ mod tests {
         assert_eq!((mocks.operations[0].exchanges.all.len(), problems.len()), (30_000, 3));
         let detail = listed(mocks.operations[0].exchanges.names(None));
         assert!(detail.ends_with("e19 and 19980 more"), "{detail}");
+    }
+
+    #[test]
+    fn very_many_paths_are_compiled_soon() {
+        let path = |n: usize| match n % 5 {
+            0 => format!("/things{n}/{{id}}"),
+            1 => format!("/v1/{{x}}:verb{n}"),
+            2 => format!("/v1/prefix{n}-{{x}}-{{y}}"),
+            3 => format!("/?Action=Do{n}"),
+            _ => format!("/files/{{path+}}/{n}"),
+        };
+        let paths: String = (0..100_000)
+            .map(|n| format!("  '{}': {{get: {{responses: {{204: {{}}}}}}}}\n", path(n)))
+            .collect();
+        let text = format!("openapi: 3.1.0\npaths:\n{paths}");
+        let (tree, _) = Tree::parse("/t.yaml", text, &Default::default()).expect("the text is YAML");
+        let trees = spec::Trees::from([("/t.yaml".into(), tree)]);
+        let document = spec::read(&trees, "/t.yaml").document.expect("the text is a document");
+        let started = std::time::Instant::now();
+        let source = Source { document, base_path: None, mode: None };
+        let (mocks, problems) = Mocks::compile(&[source], &Config::default());
+        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+        assert_eq!((mocks.operations.len(), problems.len()), (100_000, 0));
+        check_route(&mocks, "/v1/prefix99997-a-b", 99_997);
+        check_route(&mocks, "/files/a/b/99999", 99_999);
+    }
+
+    #[test]
+    fn a_path_that_is_never_found_is_told() {
+        let paths = format!("paths: {{'{}': {{get: {{responses: {{204: {{}}}}}}}}}}", "/a".repeat(501));
+        let (mocks, problems) = compile(&paths, &Config::default());
+        let problems: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!(problems, ["this is never found: the path has more than 500 segments"]);
+        assert!(!mocks.operations[0].routed);
+    }
+
+    #[track_caller]
+    fn check_route(mocks: &Mocks, path: &str, expected: usize) {
+        let (headers, method) = (HeaderMap::new(), Method::GET);
+        let head =
+            Head { method: &method, path, query: None, headers: &headers, scheme: "http", authority: "" };
+        match mocks.find(&head) {
+            Found::Mock(hit) => assert_eq!(hit.number, expected),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

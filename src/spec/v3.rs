@@ -108,11 +108,6 @@ fn path_item<'t>(
         );
         return;
     }
-    if let Some((path, _)) = key.text().split_once(['?', '#']) {
-        let message = format!("the path `{}` has a query or a fragment, so no request has it", key.text());
-        let hint = format!("describe what comes after `{path}` as parameters");
-        resolver.report(key.problem(Severity::Warning, BAD_PATH, message).hint(hint));
-    }
     // 3.1, 4.8.9: fields beside a path item's `$ref` are left to the reader; the item's own come first.
     let Some(target) = resolver.follow(item) else { return };
     let own = if target.is(item) { None } else { Some(item) };
@@ -582,15 +577,6 @@ mod tests {
         assert_eq!(
             (reading.diagnostics.len(), last.as_deref()),
             (1001, Some("there are more problems in this document; the first 1000 are shown"))
-        );
-    }
-
-    #[test]
-    fn a_path_with_a_query_is_told() {
-        check(
-            "paths: {'/a?b=c': {get: {}}}",
-            "GET /a?b=c\n/t.yaml:3:9: the path `/a?b=c` has a query or a fragment, so no request has it; \
-             describe what comes after `/a` as parameters",
         );
     }
 }

@@ -575,3 +575,33 @@ async fn a_broken_template_is_served_as_it_stands() {
     let standin = serving(paths).await;
     standin.get("/a").await.is(200, "a {{ request. b");
 }
+
+// What the request asks for.
+
+#[tokio::test]
+async fn a_status_and_an_example_can_be_asked_for() {
+    let standin = serving(
+        "
+    /items:
+      get:
+        responses:
+          '200': {description: ok, content: {application/json: {examples: {one: {value: 1}, two: {value: 2}}}}}
+          '204': {description: nothing}
+          default: {description: failed, content: {application/json: {examples: {one: {value: failed}}}}}
+",
+    )
+    .await;
+    let ask = async |prefer: &str| standin.send(get("/items").header("prefer", prefer)).await;
+    let response = ask("example=two").await;
+    response.is(200, "2");
+    assert_eq!(response.header("preference-applied"), Some("example=two"));
+    let response = ask("code=503, example=one").await;
+    response.is(503, "\"failed\"");
+    assert_eq!(response.header("preference-applied"), Some("code=503, example=one"));
+    ask("code=204").await.is(204, "");
+    // The connection goes on: a body that 304 may not have is not sent.
+    let mut wire = standin.wire().await;
+    wire.send(&get("/items").header("prefer", "code=304")).await.is(304, "");
+    wire.send(&get("/items?__example=two")).await.is(200, "2");
+    ask("example=three").await.is_problem(404, "no-such-example");
+}

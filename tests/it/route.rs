@@ -482,3 +482,30 @@ components:
         .await;
     check(&standin, &[("/inside", "inside"), ("/beside", "beside")]).await;
 }
+
+#[tokio::test]
+async fn a_path_with_a_query_or_several_segments_is_mocked_and_what_does_not_fit_is_passed() {
+    let (standin, _upstream) = serving(&[
+        ("/export?kind=csv", "csv"),
+        ("/files/{path+}", "files"),
+        ("/files/{path+}:lock", "lock"),
+        ("/map/{;point}", "map"),
+    ])
+    .await;
+    check(
+        &standin,
+        &[
+            ("/export?kind=csv&x=1", "csv"),
+            ("/export?kind=xml", "upstream"),
+            ("/export", "upstream"),
+            ("//export?kind=csv", "ambiguous-path"),
+            ("//export?kind=xml", "upstream"),
+            ("/files/a/b/c.txt", "files"),
+            ("/files/a/b:lock", "lock"),
+            ("/files", "upstream"),
+            ("/map/;point=5", "map"),
+            ("/map/5", "upstream"),
+        ],
+    )
+    .await;
+}

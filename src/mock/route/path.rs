@@ -43,24 +43,8 @@ pub fn canonical(path: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A template as it is compared: what a document writes unencoded takes its encoded form, and the
-/// braces of its parameters stay.
-pub fn encode(template: &str) -> Cow<'_, str> {
-    let mut out = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some(open) = rest.find('{')
-        && let Some(length) = rest[open..].find('}')
-    {
-        out.push_str(&canonical(&rest[..open]));
-        out.push_str(&rest[open..=open + length]);
-        rest = &rest[open + length + 1..];
-    }
-    out.push_str(&canonical(rest));
-    if out == template { Cow::Borrowed(template) } else { Cow::Owned(out) }
-}
-
 /// What the servers that are lenient in one way or another may read a canonical path as; nothing for
-/// an ordinary path. At most 63.
+/// an ordinary path. At most 127.
 pub fn readings(canonical: &str) -> Vec<String> {
     let mut found = vec![canonical.to_owned()];
     for lenience in LENIENCES.iter().filter(|lenience| (lenience.concerns)(canonical)) {
@@ -89,7 +73,7 @@ struct Lenience {
 }
 
 /// In the order in which a server would apply them.
-const LENIENCES: [Lenience; 6] = [
+const LENIENCES: [Lenience; 7] = [
     // Reserved characters decoded, but for those that follow.
     Lenience { concerns: |path| RESERVED.iter().any(|(code, _)| path.contains(code)), read: decode_reserved },
     Lenience {
@@ -100,6 +84,8 @@ const LENIENCES: [Lenience; 6] = [
         concerns: |path| path.contains('\\') || path.contains("%5C"),
         read: |path| path.replace("%5C", "\\").replace('\\', "/"),
     },
+    // A segment that begins with `;` may be a matrix parameter, which such a server keeps.
+    Lenience { concerns: |path| path.contains("/;"), read: without_appended },
     Lenience { concerns: |path| path.contains(';') || path.contains("%3B"), read: without_parameters },
     Lenience {
         concerns: |path| {
@@ -144,6 +130,17 @@ fn decode_reserved(path: &str) -> String {
 
 fn without_parameters(path: &str) -> String {
     let cut: Vec<&str> = path.split('/').map(|segment| segment.split(';').next().unwrap_or("")).collect();
+    cut.join("/")
+}
+
+fn without_appended(path: &str) -> String {
+    let cut: Vec<&str> = path
+        .split('/')
+        .map(|segment| match segment.starts_with(';') {
+            true => segment,
+            false => segment.split(';').next().unwrap_or(""),
+        })
+        .collect();
     cut.join("/")
 }
 
@@ -260,10 +257,5 @@ mod tests {
     fn an_ordinary_path_has_one_reading() {
         assert_eq!(readings("/repos/a/b"), Vec::<String>::new());
         assert_eq!(readings("/file.json"), Vec::<String>::new());
-    }
-
-    #[test]
-    fn templates_keep_their_parameters() {
-        assert_eq!(encode("/my file/{the id}.json"), "/my%20file/{the id}.json");
     }
 }
