@@ -474,7 +474,7 @@ impl Process {
             BufReader::new(stdout).read_line(&mut line)?;
         }
         let admin = line.rsplit_once("admin http://").map_or("", |(_, rest)| rest);
-        let admin = admin.split(['/', ',', ' ', '\n']).next().unwrap_or_default().to_owned();
+        let admin = admin.split(['/', ')', ',', ' ', '\n']).next().unwrap_or_default().to_owned();
         Ok(Process { child, admin })
     }
 
