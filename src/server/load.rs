@@ -316,10 +316,22 @@ fn text_of(path: &Path, limit: usize) -> Result<String, String> {
     if bytes.len() as u64 > limit {
         return Err(format!("it is larger than {limit} bytes (`reading.size`)"));
     }
+    if is_utf16(&bytes) {
+        return Err("it is UTF-16; save the file as UTF-8".to_owned());
+    }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         format!("byte {at} is no UTF-8; save the file as UTF-8")
     })
+}
+
+/// YAML 1.2, 5.2: a byte order mark, or an ASCII character, which has a NUL beside it.
+fn is_utf16(bytes: &[u8]) -> bool {
+    match bytes {
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => true,
+        [first, second, ..] => (*first == 0) != (*second == 0),
+        _ => false,
+    }
 }
 
 fn reason(error: &std::io::Error) -> String {
