@@ -308,6 +308,9 @@ fn filled(template: &str) -> String {
         && let Some(length) = rest[open..].find('}')
     {
         out.push_str(&rest[..open]);
+        // RFC 6570, 3.2.5 and 3.2.6: `{.x}` and `{/x}` stand for their dot and slash too.
+        let inside = &rest[open + 1..open + length];
+        out.extend(inside.chars().next().filter(|first| matches!(first, '.' | '/')));
         out.push_str(WORD);
         rest = &rest[open + length + 1..];
     }
