@@ -1,7 +1,15 @@
 //! Paths: their one spelling, what lenient servers read them as, and which template they are for.
 
-use http::Method;
-use standin::mock::route::{Found, Table, parameters, path};
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
+use standin::config::Config;
+use standin::diagnostic::Diagnostic;
+use standin::mock::message::Head;
+use standin::mock::route::path;
+use standin::mock::{Found, Mocks, Source};
+use standin::spec::{self, Trees};
+use standin::tree::Tree;
 
 /// What stands for each parameter; no literal of the templates that are drawn has it.
 const WORD: &str = "qzq";
@@ -68,104 +76,115 @@ fn encoded(canonical: &str) -> String {
     out
 }
 
-/// A template finds what it is filled with, and what it captures put back is the path again.
+/// A template finds what it is filled with, or something says why not. With braces in braces, or that are
+/// not closed, it only has to be read.
 fn alone(template: &str) {
-    let mut table = Table::default();
-    let inserted = table.insert("", template, Method::GET, 0);
-    assert!(inserted.is_ok());
-    let Some(path) = filled(template) else { return };
-    let Found::Route { captures, .. } = table.find(&path, &Method::GET) else {
-        panic!("`{template}` does not find `{path}`");
-    };
-    assert_eq!(captures.len(), parameters(template).count());
-    assert!(captures.iter().all(|capture| !capture.is_empty()));
-    assert_eq!(put_in(template, &captures), path, "{captures:?}");
-}
-
-/// A template with what was captured. Of parameters side by side the first has it all.
-fn put_in(template: &str, captures: &[&str]) -> String {
-    let template = path::encode(template).into_owned();
-    let mut captures = captures.iter();
-    let mut out = String::new();
-    let mut rest = template.as_str();
-    let mut first = true;
-    while let Some((before, after)) = parameter(rest) {
-        out.push_str(before);
-        if first || !before.is_empty() {
-            out.push_str(captures.next().expect("a capture for each parameter"));
-        }
-        first = false;
-        rest = after;
+    let (mocks, told) = compiled(&[template]);
+    if !is_plain(template) {
+        return;
     }
-    out + rest
+    let found = filled(template).map(|path| (find(&mocks, &path), path));
+    if let Some((None, path)) = found {
+        assert!(!told.is_empty(), "`{template}` does not find `{path}`, and nothing says why");
+    }
 }
 
 /// Among others each template's path finds a route, and the same in whatever order they were added, but
 /// where two are of one weight.
 fn together(templates: &[&str]) {
-    let table = |order: &mut dyn Iterator<Item = usize>| {
-        let mut table = Table::default();
-        for number in order {
-            // One route may be there twice: the first has it.
-            let _ = table.insert("", templates[number], Method::GET, number);
-        }
-        table
-    };
-    let forwards = table(&mut (0..templates.len()));
-    let backwards = table(&mut (0..templates.len()).rev());
-    for template in templates {
+    let mut templates: Vec<&str> = templates.iter().copied().filter(|template| is_plain(template)).collect();
+    let (forwards, _) = compiled(&templates);
+    let asked = templates.clone();
+    templates.reverse();
+    let (backwards, _) = compiled(&templates);
+    for template in asked {
         let Some(path) = filled(template) else { continue };
-        let found = [&forwards, &backwards].map(|table| match table.find(&path, &Method::GET) {
-            Found::Route { target, .. } => weight(templates[target.operation]),
-            other => panic!("`{path}` finds {other:?} among {templates:?}"),
-        });
+        let found = [&forwards, &backwards].map(|mocks| find(mocks, &path).map(|found| weight(&found)));
+        assert!(found[0].is_some(), "`{path}` is not found among {templates:?}");
         assert_eq!(found[0], found[1], "`{path}` depends on the order of {templates:?}");
     }
 }
 
-/// The canonical path that a template is filled with; none if it is too deep to be looked at.
+/// Whether all braces are around names.
+fn is_plain(template: &str) -> bool {
+    let mut parts = template.split('{');
+    let before = parts.next().is_some_and(|before| !before.contains('}'));
+    let named = |(name, after): (&str, &str)| {
+        !name.is_empty() && name.chars().all(char::is_alphanumeric) && !after.contains('}')
+    };
+    before && parts.all(|part| part.split_once('}').is_some_and(named))
+}
+
+fn compiled(templates: &[&str]) -> (Mocks, Vec<Diagnostic>) {
+    let paths: serde_json::Map<_, _> = templates
+        .iter()
+        .map(|template| {
+            let operation = serde_json::json!({ "operationId": template, "responses": { "204": {} } });
+            ((*template).to_owned(), serde_json::json!({ "get": operation }))
+        })
+        .collect();
+    let name: Arc<str> = "/t.json".into();
+    let text = serde_json::json!({ "openapi": "3.1.0", "paths": paths }).to_string();
+    let (tree, _) = Tree::parse(&name, text, &Default::default()).expect("it is JSON");
+    let trees = Trees::from([(name, tree)]);
+    let reading = spec::read(&trees, "/t.json");
+    let document = reading.document.expect("it is a document");
+    let (mocks, more) =
+        Mocks::compile(&[Source { document, base_path: None, mode: None }], &Config::default());
+    let mut told = reading.diagnostics;
+    told.extend(more);
+    (mocks, told)
+}
+
+/// The template that a path finds.
+fn find(mocks: &Mocks, path: &str) -> Option<String> {
+    let headers = HeaderMap::new();
+    let (method, authority) = (&Method::GET, "api.test");
+    match mocks.find(&Head { method, path, query: None, headers: &headers, scheme: "http", authority }) {
+        Found::Mock(hit) => Some(hit.operation.label.to_string()),
+        _ => None,
+    }
+}
+
+/// The path that a template is filled with; none if it is too deep to be looked at.
 fn filled(template: &str) -> Option<String> {
     if template.matches('/').count() > 400 {
         return None;
     }
-    let template = path::encode(template).into_owned();
     let mut out = String::new();
-    let mut rest = template.as_str();
+    let mut rest = template;
     while let Some((before, after)) = parameter(rest) {
         out.push_str(before);
+        // RFC 6570, 3.2.5 and 3.2.6: `{.x}` and `{/x}` stand for their dot and slash too.
+        let sign = rest[before.len() + 1..].chars().next();
+        out.extend(sign.filter(|sign| matches!(sign, '.' | '/')));
         out.push_str(WORD);
         rest = after;
     }
     Some(out + rest)
 }
 
-/// What is before and after the first parameter, which is within a segment.
+/// What is before and after the first parameter: it opens with the last brace before the one that closes it.
 fn parameter(rest: &str) -> Option<(&str, &str)> {
-    let mut from = 0;
-    loop {
-        let open = from + rest[from..].find('{')?;
-        let segment = rest[open..].find('/').map_or(rest.len(), |slash| open + slash);
-        match rest[open..segment].find('}') {
-            Some(close) => return Some((&rest[..open], &rest[open + close + 1..])),
-            None => from = segment,
-        }
-    }
+    let first = rest.find('{')?;
+    let close = first + rest[first..].find('}')?;
+    let open = rest[..close].rfind('{')?;
+    Some((&rest[..open], &rest[close + 1..]))
 }
 
 /// What decides between two templates (OpenAPI 3.1, 4.8.8): concrete segments first, then longer literals.
 fn weight(template: &str) -> Vec<(bool, usize)> {
-    let template = path::encode(template).into_owned();
     let mut found = Vec::new();
-    for segment in path::segments(&template) {
+    for segment in path::segments(template) {
         let mut literals = 0;
         let mut rest = segment;
         let mut concrete = true;
         while let Some((before, after)) = parameter(rest) {
             concrete = false;
-            literals += before.len();
+            literals += path::canonical(before).len();
             rest = after;
         }
-        found.push((concrete, if concrete { 0 } else { literals + rest.len() }));
+        found.push((concrete, if concrete { 0 } else { literals + path::canonical(rest).len() }));
     }
     found
 }
