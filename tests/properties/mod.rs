@@ -11,8 +11,11 @@ pub mod template;
 
 pub mod tree;
 
-/// A property, and the folder of `fuzz/corpus` with the texts that are asked again at each change.
-pub const PROPERTIES: [(&str, fn(&str)); 4] = [
+/// A rule that holds for any text, or panics.
+pub type Property = fn(&str);
+
+/// Each with the folder of `fuzz/corpus` that has the texts that are asked again at each change.
+pub const PROPERTIES: [(&str, Property); 4] = [
     ("tree", tree::holds),
     ("references", references::holds),
     ("path", path::holds),
