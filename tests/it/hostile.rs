@@ -66,19 +66,16 @@ async fn measured() {
     }
 }
 
-#[track_caller]
-fn check(documents: Vec<Hostile>) -> impl Future<Output = ()> {
-    async move {
-        for hostile in documents {
-            let (seconds, peak, said) = hostile.run().await;
-            let expected = match hostile.said {
-                Read => "read".to_owned(),
-                Refused(code, line) => format!("{code} {line:?}"),
-            };
-            assert_eq!(said, expected, "{}", hostile.name);
-            assert!(seconds < SOON_ENOUGH.as_secs_f64(), "{}: {seconds} s", hostile.name);
-            assert!(peak < MEMORY, "{}: {} MB", hostile.name, peak >> 20);
-        }
+async fn check(documents: Vec<Hostile>) {
+    for hostile in documents {
+        let (seconds, peak, said) = hostile.run().await;
+        let expected = match hostile.said {
+            Read => "read".to_owned(),
+            Refused(code, line) => format!("{code} {line:?}"),
+        };
+        assert_eq!(said, expected, "{}", hostile.name);
+        assert!(seconds < SOON_ENOUGH.as_secs_f64(), "{}: {seconds} s", hostile.name);
+        assert!(peak < MEMORY, "{}: {} MB", hostile.name, peak >> 20);
     }
 }
 
