@@ -394,7 +394,7 @@ fn crowds() -> Vec<Hostile> {
             "examples of parameters and bodies",
             get(format!(
                 "      parameters: [{{name: q, in: query, examples: {{{0}}}}}]\n      requestBody: {{content: {{application/json: {{examples: {{{0}}}}}}}}}\n      responses: {{200: {{content: {{application/json: {{examples: {{{0}}}}}}}}}}}\n",
-                many(&|n| format!("e{n}: {{value: {n}}}, ")).repeat(1)
+                many(&|n| format!("e{n}: {{value: {n}}}, "))
             )),
             Read,
         ),
