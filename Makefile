@@ -1,13 +1,17 @@
 # `make demo` and `make test` need git, make, a C compiler and rustup; `setup` sees to cmake, which
 # pingora's zlib is built with.
 
-.PHONY: demo test setup
+.PHONY: demo test corpus setup
 
 demo: setup
 	cargo run -- demo
 
 test: setup
 	cargo test
+
+# Reads every real document; see docs/corpus.md.
+corpus: setup
+	cargo bench --profile corpus --bench corpus -- $(ARGS)
 
 setup:
 	@command -v cargo >/dev/null || { echo "cargo is missing; install Rust from https://rustup.rs" >&2; exit 1; }

@@ -145,6 +145,11 @@ impl Accept {
             self.ranges.iter().filter_map(|range| range.specificity(media).map(|fit| (fit, range.quality)));
         fitting.max().map_or(0, |(_, quality)| quality)
     }
+
+    /// Whether the client names the type itself, and not one that is JSON inside as it is, or a range.
+    pub fn names(&self, media: &MediaType) -> bool {
+        self.ranges.iter().any(|range| range.specificity(media) >= Some(3))
+    }
 }
 
 impl Range {

@@ -1,20 +1,37 @@
 //! The base paths that `servers` give.
 
+use std::collections::HashSet;
+
 use super::resolve::Resolver;
 use crate::diagnostic::{Code, Severity};
 use crate::tree::{Kind, Value};
 
 const BAD_SERVER: Code = Code("SI0106");
 
+/// Base paths of one operation. Each has a route for each operation below it, so that more of them
+/// than anyone deploys to would take all memory.
+const MOST: usize = 20;
+
 /// Every distinct path of the servers, in document order; `[""]` where there are none.
 pub fn bases<'t>(resolver: &mut Resolver<'t>, servers: Option<Value<'t>>) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
+    let mut known = HashSet::new();
     for server in servers.into_iter().flat_map(Value::items) {
         let Some(url) = server.get("url") else { continue };
         let text = with_variables(url.as_str().unwrap_or(""), server);
         match base_path(&text) {
-            Some(base) if !found.contains(&base) => found.push(base),
-            Some(_) => {}
+            Some(base) if known.contains(&base) => {}
+            Some(_) if found.len() == MOST => {
+                let message =
+                    format!("these servers have more than {MOST} paths; the first {MOST} are taken");
+                let problem = url.problem(Severity::Warning, BAD_SERVER, message);
+                resolver.report(problem.hint("split the document, or set `base_path` in the config"));
+                break;
+            }
+            Some(base) => {
+                known.insert(base.clone());
+                found.push(base);
+            }
             None => resolver.report(
                 url.problem(
                     Severity::Warning,
@@ -86,8 +103,8 @@ fn base_path(url: &str) -> Option<String> {
     }
     Some(match path {
         "" | "." => String::new(),
-        path if path.starts_with('/') => path.to_owned(),
-        path => format!("/{path}"),
+        // A variable's default often begins with the slash that is before it in the URL.
+        path => format!("/{}", path.trim_start_matches('/')),
     })
 }
 
@@ -112,5 +129,6 @@ mod tests {
         check_base("https://{host}/v1", Some("/v1"));
         check_base("https://h/{stage}", None);
         check_base("//petstore.swagger.io/v2", Some("/v2"));
+        check_base("https://h//api/v1", Some("/api/v1"));
     }
 }

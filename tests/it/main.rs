@@ -12,6 +12,7 @@ mod answer;
 mod architecture;
 mod callbacks;
 mod cli;
+mod hostile;
 mod pass;
 mod reload;
 mod route;

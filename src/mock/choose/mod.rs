@@ -198,21 +198,22 @@ impl Exchange {
         !self.parameters.is_empty() || !self.bodies.is_empty()
     }
 
-    /// The reply in the media type that the client likes best; without a preference JSON, then
-    /// document order.
+    /// The reply in the media type that the client likes best; without a preference JSON, then the type
+    /// that the client names, then document order.
     fn reply(&self, accept: &Accept) -> Option<&Reply> {
         if let ([only], true) = (&*self.replies, accept.takes_all()) {
             return Some(only);
         }
         let quality = |reply: &Reply| reply.media.as_ref().map_or(1000, |media| accept.quality(media));
         let is_json = |reply: &Reply| reply.media.as_ref().is_some_and(MediaType::is_json);
-        let mut best: Option<(u16, bool, &Reply)> = None;
+        let is_named = |reply: &Reply| reply.media.as_ref().is_some_and(|media| accept.names(media));
+        let mut best: Option<((u16, bool, bool), &Reply)> = None;
         for reply in &self.replies {
-            let (quality, json) = (quality(reply), is_json(reply));
-            if quality > 0 && best.is_none_or(|(known, as_json, _)| (quality, json) > (known, as_json)) {
-                best = Some((quality, json, reply));
+            let rank = (quality(reply), is_json(reply), is_named(reply));
+            if rank.0 > 0 && best.is_none_or(|(known, _)| rank > known) {
+                best = Some((rank, reply));
             }
         }
-        best.map(|(_, _, reply)| reply)
+        best.map(|(_, reply)| reply)
     }
 }

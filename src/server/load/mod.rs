@@ -552,11 +552,23 @@ enum Kept {
 }
 
 fn parse(name: &str, bytes: Vec<u8>, desk: &Desk<'_>) -> Result<Parsed, Unread> {
+    if is_utf16(&bytes) {
+        return Err(Unread::Absent("it is UTF-16; save it as UTF-8".to_owned()));
+    }
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         Unread::Absent(format!("byte {at} is no UTF-8; save it as UTF-8"))
     })?;
     Tree::parse(name, text, &desk.config.reading).map_err(Unread::Broken)
+}
+
+/// YAML 1.2, 5.2: a byte order mark, or an ASCII character, which has a NUL beside it.
+fn is_utf16(bytes: &[u8]) -> bool {
+    match bytes {
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => true,
+        [first, second, ..] => (*first == 0) != (*second == 0),
+        _ => false,
+    }
 }
 
 /// Paths as the trees are called: absolute, `/` between the parts, without `.` and `..`.

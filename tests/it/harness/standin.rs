@@ -249,9 +249,24 @@ impl Process {
     /// The most memory it ever held, in bytes.
     #[cfg(target_os = "linux")]
     pub fn peak_memory(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("proc");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
-        peak.split_whitespace().next().and_then(|number| number.parse::<u64>().ok()).expect("kB") * 1024
+        self.peak_so_far().expect("the process runs")
+    }
+
+    /// The same; none if the process has ended, or where it is not known.
+    pub fn peak_so_far(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kilobytes: u64 = peak.split_whitespace().next()?.parse().ok()?;
+        Some(kilobytes * 1024)
+    }
+
+    /// The processor's time that it took, which other processes do not change as they do the clock's.
+    pub fn work_so_far(&self) -> Option<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
+        // proc(5): `utime` and `stime` are the 14th and the 15th, in hundredths of a second.
+        let (_, rest) = stat.rsplit_once(')')?;
+        let ticks = rest.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+        Some(Duration::from_millis(ticks.sum::<Result<u64, _>>().ok()? * 10))
     }
 }
 
