@@ -437,7 +437,7 @@ async fn swagger_is_called_by_its_name() {
     let text = "swagger: '2.0'\ninfo: {title: Pets, version: '1'}\nbasePath: /v1\n\
                 paths: {/a: {get: {responses: {200: {description: d, examples: {text/plain: hello}}}}}}";
     let exit = Standin::with().spec(text).command("check").exits().await;
-    exit.is(0).prints(&["Pets 1, Swagger 2.0: 1 operation (1 mocked), 0 callbacks"]);
+    exit.is(0).prints(&["Pets 1  Swagger 2.0  1 operation (1 mocked), 0 callbacks"]);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use super::CALLBACK_NEVER_SENT;
 use crate::diagnostic::{Code, Report, Severity, nearest, slip};
 use crate::mock::{Operation as Compiled, route};
 use crate::spec::Resolver;
-use crate::spec::document::{Document, Location, Operation};
+use crate::spec::document::{Document, Location, Operation, Parameter};
 use crate::tree::{Key, Value};
 
 const SAME_ID: Code = Code("SI0125");
@@ -15,6 +15,9 @@ const UNKNOWN_REF: Code = Code("SI0223");
 
 /// Names that one which is not there is compared with.
 const COMPARED: usize = 100;
+
+/// Parameters of one path that are told of, since the place of each costs as much as the path is long.
+const TOLD: usize = 20;
 
 /// Every `operationId`, with where it was first: among documents they only add up in the metrics.
 #[derive(Default)]
@@ -64,9 +67,8 @@ pub fn path_parameters(operation: &Operation<'_>, compiled: &Compiled, report: &
         operation.path.contains(&format!("{{{name}}}"))
             || compiled.parameters.iter().any(|captured| *captured.name == *name)
     };
-    for parameter in
-        declared().filter(|parameter| !names.contains(parameter.name) && !elsewhere(parameter.name))
-    {
+    let unknown = |parameter: &&Parameter<'_>| !names.contains(parameter.name) && !elsewhere(parameter.name);
+    for parameter in declared().filter(unknown).take(TOLD) {
         let name = parameter.name;
         let at = parameter.at.get("name").unwrap_or(parameter.at);
         let message = format!("the path `{}` has no `{{{name}}}`", operation.path);
@@ -77,7 +79,7 @@ pub fn path_parameters(operation: &Operation<'_>, compiled: &Compiled, report: &
             None => problem.hint("take the parameter out, or put it into the path"),
         });
     }
-    for name in named.iter().filter(|name| !known.contains(*name)) {
+    for name in named.iter().filter(|name| !known.contains(*name)).take(TOLD) {
         let message = format!("`{{{name}}}` of the path is not declared as a parameter");
         let problem = operation.path_key.problem(Severity::Warning, PATH_PARAMETER, message);
         let unused = declared().map(|parameter| parameter.name).filter(|name| !names.contains(name));
