@@ -34,6 +34,8 @@ const BAD_MODE: Code = Code("SI0209");
 struct Shared {
     sent: HashMap<Made, Content>,
     wanted: HashMap<Made, WantedBody>,
+    /// Replies that the document may still have; none once that is told.
+    room: Option<usize>,
 }
 
 /// An example's tree and node, and the syntax that it is written in.
@@ -68,6 +70,7 @@ impl Mocks {
         for (number, source) in sources.iter().enumerate() {
             let document = &source.document;
             let mut diagnostics = Report::default();
+            shared.room = Some(exchange::MOST_REPLIES);
             mocks.documents.push(Summary {
                 source: document.source.clone(),
                 title: document.title.to_owned(),

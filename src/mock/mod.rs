@@ -516,6 +516,23 @@ mod tests {
     }
 
     #[test]
+    fn examples_that_many_operations_share_have_an_end() {
+        let examples: String = (0..1000).map(|n| format!("    e{n}: {{value: {n}}}\n")).collect();
+        let paths: String = (0..250)
+            .map(|n| format!("  /p{n}: {{get: {{responses: {{200: {{$ref: '#/x-x/r'}}}}}}}}\n"))
+            .collect();
+        let (mocks, problems) = compile(
+            &format!(
+                "paths:\n{paths}x-x:\n  r: {{content: {{text/plain: {{examples: {{$ref: '#/x-x/e'}}}}}}}}\n  e:\n{examples}"
+            ),
+            &Config::default(),
+        );
+        let kept: usize = mocks.operations.iter().map(|operation| operation.examples().count()).sum();
+        let told = problems.iter().filter(|problem| problem.code.0 == "SI0216").count();
+        assert_eq!((kept, told), (200_000, 1));
+    }
+
+    #[test]
     fn very_many_paths_are_compiled_soon() {
         let path = |n: usize| match n % 5 {
             0 => format!("/things{n}/{{id}}"),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 
 use super::{BAD_HEADER, Compiler, made, wanted_body, wanted_query, wanted_value};
-use crate::diagnostic::Severity;
+use crate::diagnostic::{Code, Severity};
 use crate::mock::body;
 use crate::mock::choose::{Described, Exchange, Exchanges, Wanted, WantedBody};
 use crate::mock::media::{MediaType, Syntax};
@@ -21,8 +21,14 @@ use crate::spec::document::{Example, Field, Location, Media, Response, StatusPat
 /// thousands of names into each of hundreds of responses.
 const MOST_OTHERS: usize = 10_000;
 
+/// Replies of one document: an example in a media type under a status of an operation. Thousands of
+/// operations may refer to thousands of examples, and no document that is read by people has as many.
+pub(super) const MOST_REPLIES: usize = 200_000;
+
 /// Header fields of an answer; each reply has them all.
 const MOST_FIELDS: usize = 100;
+
+const TOO_MANY: Code = Code("SI0216");
 
 /// What each response has to answer with.
 #[derive(Default)]
@@ -137,10 +143,14 @@ impl<'t> Compiler<'_, 't> {
                 if later && found.others.len() >= most {
                     continue;
                 }
+                if !self.has_room() {
+                    break;
+                }
                 let replies = self.replies(label, &mut offered, name);
                 if replies.is_empty() {
                     continue;
                 }
+                self.shared.room = self.shared.room.map(|room| room.saturating_sub(replies.len()));
                 let answer = Answer { response: number, position, name, replies };
                 match at {
                     Some(_) if later => found.others.push(answer),
@@ -154,6 +164,21 @@ impl<'t> Compiler<'_, 't> {
         }
         found.others.truncate(most);
         found
+    }
+
+    fn has_room(&mut self) -> bool {
+        if self.shared.room == Some(0) {
+            self.shared.room = None;
+            let message =
+                format!("with this operation the document has {MOST_REPLIES} answers, and no more are kept");
+            self.diagnostics.push(
+                self.operation
+                    .key
+                    .problem(Severity::Warning, TOO_MANY, message)
+                    .hint("let fewer operations refer to as many examples"),
+            );
+        }
+        self.shared.room.is_some()
     }
 
     fn offered<'r>(&mut self, response: &'r Response<'t>) -> Offered<'r, 't> {
