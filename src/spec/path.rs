@@ -20,6 +20,9 @@ const ODD_METHOD: Code = Code("SI0119");
 /// and each method is an operation of each.
 const MOST_METHODS: usize = 100;
 
+/// Bytes of a path that a request may have; what is longer only costs.
+const LONGEST: usize = 64 << 10;
+
 /// A document without its operations.
 pub fn outline<'t>(tree: &'t Arc<Tree>, openapi: String, format: Format) -> Document<'t> {
     let info = tree.root().get("info");
@@ -57,6 +60,13 @@ fn is_path<'t>(resolver: &mut Resolver<'t>, key: Key<'t>) -> bool {
             )
             .hint(format!("write `/{}`", cut(key.text()))),
         );
+        return false;
+    }
+    if key.text().len() > LONGEST {
+        let message =
+            format!("the path `{}` is longer than {LONGEST} bytes, and is left out", cut(key.text()));
+        resolver
+            .report(key.problem(Severity::Error, BAD_PATH, message).hint("no server takes such a request"));
         return false;
     }
     true

@@ -401,6 +401,19 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_no_request_has_room_for_is_left_out() {
+        let long = "a".repeat(64 << 10);
+        check(
+            &format!("paths:\n  /b: {{get: {{}}}}\n  ? /{long}\n  : {{get: {{}}}}"),
+            &format!(
+                "GET /b\n/t.yaml:5:5: the path `/{}...` is longer than 65536 bytes, and is left out; \
+                 no server takes such a request",
+                "a".repeat(199)
+            ),
+        );
+    }
+
+    #[test]
     fn what_is_wrong_in_very_many_places_is_told_soon() {
         let mut text = String::from("openapi: 3.1.0\npaths:\n");
         let names = 3000;

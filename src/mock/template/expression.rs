@@ -26,6 +26,9 @@ use super::reference::{Asked, Message, Reference, Suffix};
 use super::{Error, Needs, Value};
 use crate::mock::message::Context;
 
+/// Arguments of a function, of which `randomValue` takes any number.
+const MOST_ARGUMENTS: usize = 1000;
+
 /// What is between the braces of a template. It has at least one sequence, and each at least one operand.
 #[derive(Debug, Clone)]
 pub(in crate::mock) struct Expression {
@@ -264,6 +267,10 @@ impl<'t> Parser<'t> {
                 None => self.unquoted(name, open)?,
             };
             arguments.push(argument);
+            if arguments.len() > MOST_ARGUMENTS {
+                let message = format!("`{name}` has more than {MOST_ARGUMENTS} arguments");
+                return Err(Error::new(open, message));
+            }
             if !self.takes(",") {
                 break;
             }
@@ -484,6 +491,12 @@ mod tests {
         check("request.body/first request.body/last", "Ann Lee");
         check("request.body/nope request.body/last request.body/empty", "Lee");
         check("'Dr.' request.body/first\n now(yyyy)", "Dr. Ann 2020");
+    }
+
+    #[test]
+    fn arguments_have_an_end() {
+        let many = format!("randomValue({}a)", "a,".repeat(1000));
+        check_error(&many, 11, "`randomValue` has more than 1000 arguments");
     }
 
     #[test]

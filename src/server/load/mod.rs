@@ -266,6 +266,8 @@ struct Draft<'l> {
     /// A text that could be read before can't be read or parsed any more. One that never could be
     /// costs what refers to it, and keeps nothing back.
     broken: bool,
+    /// Whether its own text is a document.
+    readable: bool,
     files: Files,
     pages: Pages,
 }
@@ -305,6 +307,7 @@ impl<'l> Draft<'l> {
             diagnostics: Vec::new(),
             warnings: Warnings::new(),
             broken: false,
+            readable: false,
             files: Files::default(),
             pages: Pages::default(),
         };
@@ -337,7 +340,9 @@ impl<'l> Draft<'l> {
 
     fn read_references(&mut self, selves: &HashMap<String, Arc<Tree>>, desk: &mut Desk<'_>) {
         loop {
-            let spec::Referred { texts, files } = spec::read(&self.trees, &self.source).referred;
+            let reading = spec::read(&self.trees, &self.source);
+            self.readable = reading.document.is_some();
+            let spec::Referred { texts, files } = reading.referred;
             let unknown = |name: &String| self.trees.why_absent(name).is_none();
             let texts: Vec<String> =
                 texts.into_iter().filter(|name| unknown(name) && !self.trees.contains(name)).collect();
@@ -526,15 +531,15 @@ impl<'l> Draft<'l> {
     }
 
     fn finish(self) -> Loading {
-        let Draft { source, entry, named, before, trees, mut diagnostics, warnings, broken, .. } = self;
-        let reading = spec::read(&trees, &source);
-        let readable = reading.document.is_some();
+        let Draft {
+            source, entry, named, before, trees, mut diagnostics, warnings, broken, readable, ..
+        } = self;
         diagnostics.extend(warnings.values().flatten().cloned());
         if readable && !broken {
-            drop(reading);
             return Loading { source, entry, named, state: State::Current, trees, diagnostics, warnings };
         }
-        diagnostics.extend(trees.contains(&source).then_some(reading.diagnostics).into_iter().flatten());
+        let reading = trees.contains(&source).then(|| spec::read(&trees, &source).diagnostics);
+        diagnostics.extend(reading.into_iter().flatten());
         let (state, trees, warnings) = match before {
             Some(before) => (State::Kept, before.trees.clone(), before.warnings.clone()),
             None => (State::Broken, Trees::default(), Warnings::new()),
