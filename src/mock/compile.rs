@@ -56,14 +56,16 @@ pub struct Source<'t> {
 impl Mocks {
     /// Compiles documents in the order of the config: of two that have one route, the first keeps it.
     pub fn compile(sources: &[Source<'_>], config: &Config) -> (Mocks, Vec<Diagnostic>) {
+        // Room for all at once: to grow, large as they are, costs as much as to compile them.
+        let count = sources.iter().map(|source| source.document.operations.len()).sum();
         let mut mocks = Mocks {
             documents: Vec::new(),
-            operations: Vec::new(),
+            operations: Vec::with_capacity(count),
             table: route::Table::default(),
             overrides: config.overrides,
         };
         let mut found = Vec::new();
-        let mut places: Vec<Key<'_>> = Vec::new();
+        let mut places: Vec<Key<'_>> = Vec::with_capacity(count);
         let mut shared = Shared::default();
         let mut previous = None;
         let mut matched = vec![false; config.rules.iter().map(|rule| rule.operations.len()).sum()];

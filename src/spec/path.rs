@@ -33,7 +33,8 @@ pub fn outline<'t>(tree: &'t Arc<Tree>, openapi: String, format: Format) -> Docu
         version: text("version").and_then(Value::text).unwrap_or_default().into_owned(),
         openapi,
         format,
-        operations: Vec::new(),
+        // Room for one of each path: to grow costs copies.
+        operations: Vec::with_capacity(tree.root().get("paths").map_or(0, |paths| paths.entries().count())),
     }
 }
 

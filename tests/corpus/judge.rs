@@ -97,17 +97,24 @@ fn memory(name: &str) -> u64 {
     kilobytes.unwrap_or_default() * 1024
 }
 
-/// The diagnostics' codes by pointer.
-struct Reasons(HashMap<String, Vec<&'static str>>);
+/// Why something is not as the document shows it.
+struct Reasons {
+    /// The diagnostics' codes by pointer.
+    codes: HashMap<String, Vec<&'static str>>,
+    /// There are more than are told (SI0113).
+    more: bool,
+}
 
 impl Reasons {
     fn of<'d>(diagnostics: impl Iterator<Item = &'d Diagnostic>) -> Reasons {
         let mut found: HashMap<String, Vec<&'static str>> = HashMap::new();
+        let mut more = false;
         for diagnostic in diagnostics {
+            more |= diagnostic.code.0 == "SI0113";
             let Some(place) = &diagnostic.place else { continue };
             found.entry(place.pointer.clone()).or_default().push(diagnostic.code.0);
         }
-        Reasons(found)
+        Reasons { codes: found, more }
     }
 
     /// Whether something says why there is no route to what is at a pointer.
@@ -116,18 +123,21 @@ impl Reasons {
     }
 
     fn explain(&self, example: &Example<'_>) -> bool {
-        example.pointers.iter().any(|pointer| {
-            let media = pointer.find("/content/").map_or(0, |at| at + "/content/".len());
-            let near = |at: &usize| *at >= media;
-            let nearer = ends(pointer).filter(near).filter_map(|end| self.0.get(&pointer[..end]));
-            // A diagnostic within the value, of a template for one, is about the value too.
-            let within = self.0.keys().any(|known| known.starts_with(&format!("{pointer}/")));
-            nearer.count() > 0 || within || self.explain_route(pointer)
-        })
+        // Of what is told no more, only what is plain to see counts.
+        let untold = self.more && !example.media.contains('/');
+        untold
+            || example.pointers.iter().any(|pointer| {
+                let media = pointer.find("/content/").map_or(0, |at| at + "/content/".len());
+                let near = |at: &usize| *at >= media;
+                let nearer = ends(pointer).filter(near).filter_map(|end| self.codes.get(&pointer[..end]));
+                // A diagnostic within the value, of a template for one, is about the value too.
+                let within = self.codes.keys().any(|known| known.starts_with(&format!("{pointer}/")));
+                nearer.count() > 0 || within || self.explain_route(pointer)
+            })
     }
 
     fn above(&self, pointer: &str) -> impl Iterator<Item = &Vec<&'static str>> {
-        ends(pointer).filter_map(|end| self.0.get(&pointer[..end]))
+        ends(pointer).filter_map(|end| self.codes.get(&pointer[..end]))
     }
 }
 
