@@ -383,7 +383,9 @@ impl<'l> Draft<'l> {
         if self.files.count > FILES {
             return Err(format!("the document refers to more than {FILES} files"));
         }
-        desk.watched.insert(path.to_owned(), stamp(path));
+        if self.reach.concerns(path) {
+            desk.watched.insert(path.to_owned(), stamp(path));
+        }
         let real = file::inside(path, self.reach.folders()).inspect_err(|_| {
             self.broken |= self.known(name, kept).is_some() && !path.exists();
         })?;
@@ -627,7 +629,10 @@ mod tests {
             let bytes = draft.trees.file(&name).map(|bytes| format!("{} bytes", bytes.len()));
             said.extend(bytes.or_else(|| draft.trees.why_absent(&name).map(str::to_owned)));
         }
-        assert!(desk.watched.contains_key(Path::new(&name_of(&folder.join(names[0])))));
+        for name in names {
+            let is_watched = desk.watched.contains_key(Path::new(&name_of(&folder.join(name))));
+            assert_eq!(is_watched, name.starts_with("specs/"), "{name}");
+        }
         (said.join(", "), draft.broken)
     }
 
@@ -672,7 +677,7 @@ mod tests {
     async fn the_files_of_a_document_are_bounded() {
         let folder = folder(&[("specs/api.yaml", "{}")]);
         let before = Files { count: FILES - 1, size: 0 };
-        let (said, _) = examples(folder.path(), &["specs/b", "specs/c"], None, before).await;
+        let (said, _) = examples(folder.path(), &["specs/b", "c"], None, before).await;
         let told = "the document refers to more than 10000 files";
         assert_eq!(said, format!("there is no such file, {told}"));
     }
