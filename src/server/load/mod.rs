@@ -96,7 +96,7 @@ impl State {
 
 /// Reads everything that the config names. Blocks on the disk, and on URLs that were not asked yet.
 pub fn load(config: &Config, previous: &Loaded, web: &Web) -> Loaded {
-    web.limit(config.reading.size);
+    web.configure(config);
     let mut desk = Desk::new(config, web);
     let mut diagnostics = Vec::new();
     let mut drafts = Vec::new();
