@@ -325,7 +325,7 @@ impl<'l> Draft<'l> {
             let message = format!("`{source}` can't be read: {reason}");
             let mut problem = Diagnostic::new(Severity::Error, code, message);
             if code == NOT_FETCHED {
-                problem = problem.hint("ask for it from this machine: `curl -i`");
+                problem = problem.hint(format!("ask for it from this machine: `curl -i '{source}'`"));
             }
             draft.diagnostics.push(problem);
         }
