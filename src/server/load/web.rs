@@ -122,6 +122,29 @@ impl Web {
         while asking.join_next().await.is_some() {}
     }
 
+    /// Asks for those URLs of the config that nothing is known of yet, so that a load does not wait
+    /// for one after the other.
+    pub async fn meet(self: &Arc<Self>, config: &Config) {
+        self.configure(config);
+        let until = Instant::now() + ROUND;
+        let mut asking = JoinSet::new();
+        for spec in &config.specs {
+            let Source::Url(page) = &spec.source else { continue };
+            let name: Arc<str> = page.url.as_str().into();
+            if self.state().pages.contains_key(&name) {
+                continue;
+            }
+            self.renew(&Wanted { name: name.clone(), login: page.login.clone(), trust: Trust::Config });
+            if asking.len() >= AT_ONCE {
+                asking.join_next().await;
+            }
+            let (web, limit, deadline) =
+                (self.clone(), config.reading.size, until.min(Instant::now() + TIME));
+            asking.spawn(async move { web.ask(&name, limit, deadline).await });
+        }
+        while asking.join_next().await.is_some() {}
+    }
+
     async fn insist(&self, name: &Arc<str>, limit: usize, wait: Duration) {
         let until = Instant::now() + wait;
         let mut pause = FIRST_PAUSE;
@@ -498,6 +521,22 @@ mod tests {
         check_configured(&["http://me:new@a/api", "http://b/open"], &all[2..]);
         check_configured(&["http://a/api", "http://me:old@b/open"], &all[3..]);
         check_configured(&["http://c/far"], &[]);
+    }
+
+    #[tokio::test]
+    async fn what_is_known_is_not_asked_for_again_before_a_load() {
+        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let source = |path| config::source(&format!("http://{closed}/{path}"), "/".as_ref()).unwrap();
+        let specs = ["a", "b"].map(source).map(config::Spec::new).into();
+        let config = Config { specs, ..Config::default() };
+        let web = Web::new();
+        web.meet(&config).await;
+        let asked = || web.state().pages.values().map(|page| page.asked).collect::<Vec<_>>();
+        let first = asked();
+        assert!(first.len() == 2 && first.iter().all(Option::is_some));
+        assert!(web.state().pages.values().all(|page| page.failure.is_some()));
+        web.meet(&config).await;
+        assert_eq!(asked(), first);
     }
 
     #[tokio::test]
