@@ -17,6 +17,7 @@ pub mod report;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use standin::config::Config;
 use standin::server::load::{self, Compiled, Loaded, Web};
@@ -26,6 +27,9 @@ const BROKEN: u8 = 1;
 
 /// Flags or config are wrong.
 const USAGE: u8 = 2;
+
+/// How long a command may wait before it says what for.
+const SILENCE: Duration = Duration::from_millis(500);
 
 /// Reads and compiles the documents of a config, as `run` does.
 fn compile(config: &Config) -> std::io::Result<(Loaded, Compiled)> {
@@ -43,10 +47,13 @@ fn checked(config: &Config) -> std::io::Result<(Loaded, Compiled)> {
 
 fn load(config: &Config) -> std::io::Result<Loaded> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let web = runtime.block_on(async {
-        let web = Web::new();
-        web.expect(config).await;
-        web
+    let web = runtime.block_on(async { Web::new() });
+    runtime.block_on(async {
+        let mut expected = std::pin::pin!(web.expect(config));
+        if tokio::time::timeout(SILENCE, &mut expected).await.is_err() {
+            eprintln!("a document by URL is not there yet; asking again, as `reload.start_wait` says");
+            expected.await;
+        }
     });
     let loaded = load::load(config, &Loaded::default(), &web);
     // A name that is still looked up is not waited for.

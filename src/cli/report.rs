@@ -26,6 +26,12 @@ impl Colour {
     }
 }
 
+/// Columns that an excerpt has at least.
+const NARROWEST: usize = 40;
+
+/// Columns of a JSON pointer that are shown.
+const POINTER: usize = 400;
+
 /// Prints to stderr what keeps a command from doing its work.
 pub fn print_errors(diagnostics: &[Diagnostic]) {
     let mut stderr = io::stderr().lock();
@@ -36,10 +42,16 @@ pub fn print_errors(diagnostics: &[Diagnostic]) {
 
 /// Each as rustc draws it, with an empty line after it.
 pub fn text(diagnostics: &[Diagnostic], colour: Colour) -> String {
+    text_within(width(), diagnostics, colour)
+}
+
+fn text_within(width: Option<usize>, diagnostics: &[Diagnostic], colour: Colour) -> String {
     let renderer = match colour {
         Colour::Always => Renderer::styled(),
         Colour::Never => Renderer::plain(),
     };
+    // A line that the terminal breaks has its caret under something else.
+    let renderer = width.map_or(renderer.clone(), |width| renderer.term_width(width.max(NARROWEST)));
     diagnostics.iter().map(|diagnostic| draw(diagnostic, &renderer) + "\n\n").collect()
 }
 
@@ -54,14 +66,24 @@ fn draw(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
     if let Some(place) = &diagnostic.place {
         group = group.element(snippet(place));
     }
+    // In a text of one line its number says nothing.
+    if let Some(place) = diagnostic.place.as_ref().filter(|place| is_cut(place)) {
+        group =
+            group.element(Level::NOTE.message(format!("at `{}`", printable(&cut(&place.pointer, POINTER)))));
+    }
     if let Some(hint) = &diagnostic.hint {
         group = group.element(Level::HELP.message(printable(hint)));
     }
     let drawn = renderer.render(&[group]);
     match &diagnostic.place {
-        Some(place) if place.caret() != place.column => with_column(&drawn, place),
+        Some(place) if is_cut(place) => with_column(&drawn, place),
         _ => drawn,
     }
+}
+
+/// Whether the line is cut on its left.
+fn is_cut(place: &Place) -> bool {
+    place.caret() != place.column
 }
 
 /// The renderer counts the column in what it draws, which is off where a line is cut on its left.
@@ -270,8 +292,21 @@ error[SI0901]: unknown key `calback`
         (place.text, place.column, place.width) = (Place::excerpt(&line[..300], &line[300..], 301), 301, 3);
         let text = text(&[diagnostic], Colour::Never);
         assert!(text.contains("standin.yaml:12:301\n"), "{text}");
+        assert!(text.contains("= note: at `/calback`\n"), "{text}");
         let row = |mark: &str| text.lines().find_map(|line| line.find(mark));
         assert_eq!(row("^^^"), row("yyy"), "{text}");
+    }
+
+    #[test]
+    fn an_excerpt_is_no_wider_than_the_terminal() {
+        let line = "x".repeat(100) + "yyy: " + &"1".repeat(100);
+        let mut diagnostic = problem();
+        let place = diagnostic.place.as_mut().expect("a place");
+        (place.text, place.column, place.width) = (Place::excerpt(&line[..100], &line[100..], 101), 101, 3);
+        for width in [60, 80] {
+            let text = text_within(Some(width), std::slice::from_ref(&diagnostic), Colour::Never);
+            assert!(text.contains("yyy") && text.lines().all(|line| columns(line) <= width), "{text}");
+        }
     }
 
     #[test]

@@ -21,6 +21,11 @@ pub fn source(text: &str, folder: &Path) -> Result<Source, Problem> {
                 .hint("write a path, or a URL that begins with `http://` or `https://`")),
         };
     }
+    // A file of such a name is rarer than a slash too few, and that may have a password behind it.
+    if let Some((scheme @ ("http" | "https"), _)) = text.split_once(':') {
+        return Err(Problem::value(format!("a URL without `//` behind `{scheme}:`"))
+            .hint(format!("write `{scheme}://`, or `./{scheme}:` for a file of that name")));
+    }
     match text.find(['*', '?', '[', '{']) {
         Some(special) => glob(text, special, folder).map(Source::Glob),
         None => Ok(Source::Path(plain(text, folder))),
@@ -213,6 +218,10 @@ mod tests {
     fn other_urls_are_no_sources() {
         check("http://me:pw@", "no URL: empty host");
         check("http://a/b#c", "a source is a whole document, and this URL has a fragment; leave out the `#`");
+        check(
+            "https:/me:secret@a/b",
+            "a URL without `//` behind `https:`; write `https://`, or `./https:` for a file of that name",
+        );
         check("http://a:0/", "port 0 can't be connected to");
         check(
             "file:///a.yaml",

@@ -199,6 +199,7 @@ impl Reloader {
         for key in config::needs_restart(&before.config, &config) {
             tracing::warn!(key, "this key of the config needs a restart to change");
         }
+        self.web.meet(&config).await;
         let Ok(prepared) = prepare(config, self.loaded.clone(), self.web.clone()).await else {
             // The panic itself is on stderr. What is in force goes on, and so does the watching.
             tracing::error!(

@@ -19,7 +19,7 @@ const REMOTE: Code = Code("SI0112");
 /// References that lead on to references; more than anyone writes by hand.
 const HOPS: usize = 64;
 
-const KEEP_A_COPY: &str = "keep a copy beside the document and refer to it by its file name, or set `remote: true` for the entry of `specs`";
+const KEEP_A_COPY: &str = "keep a copy beside the document and refer to it by its file name";
 
 /// What is said of a file that nobody has asked for yet.
 const NOT_READ: &str = "it was not read";

@@ -237,6 +237,14 @@ async fn check_and_routes_read_urls_too() {
 }
 
 #[tokio::test]
+async fn check_says_what_it_waits_for() {
+    let closed = ClosedPort::new();
+    let config = format!("specs: [{{source: '{}'}}]\nreload: {{start_wait: 1s}}\n", closed.url());
+    let checked = Standin::with().command("check").config(&config).exits().await;
+    checked.is(1).says(&["not there yet", "`reload.start_wait`"]).prints(&["SI0012", "curl -i"]);
+}
+
+#[tokio::test]
 async fn redirects_are_followed_up_to_five() {
     let site = Site::with("/5", &pets("one")).await;
     let redirect = |to: &str| Reply::new(302, "").header("location", to);
@@ -306,6 +314,22 @@ async fn credentials_are_sent_to_their_host_and_never_shown() {
     for text in shown.iter().chain([&failed.stderr, &failed.stdout]) {
         assert!(!text.contains("s3cret") && !text.contains("bWU6"), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_new_password_is_used_from_the_next_reload_on() {
+    let site = Site::with("/api.yaml", &pets("one")).await;
+    let source = |login| serving(&site.url("/api.yaml").replace("http://", login), "");
+    let standin = Standin::with().config(&source("http://me:s3cret@")).start().await;
+    site.has("/api.yaml", &pets("two"));
+    standin.folder.write("standin.yaml", &source("http://me:new@"));
+    says(&standin, "/pets", "two").await;
+    standin.folder.write("standin.yaml", &source("http://"));
+    let last = async || site.server.received().last()?.header("authorization").is_none().then_some(());
+    eventually(SOON, "a question without a password", last).await;
+    // `me:new` in base64.
+    let renewed = Some("Basic bWU6bmV3");
+    assert!(site.server.received().iter().any(|request| request.header("authorization") == renewed));
 }
 
 #[tokio::test]

@@ -29,8 +29,7 @@ pub(super) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
 /// A file that is not there is told apart from one outside only inside, so that a document can't
 /// find out what there is elsewhere.
 pub(super) fn inside(path: &Path, folders: &[PathBuf]) -> Result<PathBuf, String> {
-    let there = nearest(path).and_then(|there| there.canonicalize().ok());
-    if !there.is_some_and(|there| folders.iter().any(|folder| there.starts_with(folder))) {
+    if !is_inside(path, folders) {
         return Err("it is outside the document's folder; a `root` that has it would allow it".to_owned());
     }
     let real = path.canonicalize().map_err(|error| reason(&error))?;
@@ -39,6 +38,12 @@ pub(super) fn inside(path: &Path, folders: &[PathBuf]) -> Result<PathBuf, String
         Ok(meta) if !meta.is_file() && !meta.is_dir() => Err("it is no file".to_owned()),
         _ => Ok(real),
     }
+}
+
+/// Whether as much of a path as there is leads into one of `folders`.
+pub(super) fn is_inside(path: &Path, folders: &[PathBuf]) -> bool {
+    let there = nearest(path).and_then(|there| there.canonicalize().ok());
+    there.is_some_and(|there| folders.iter().any(|folder| there.starts_with(folder)))
 }
 
 /// As much of a path as there is. From the top, since what is missing may have thousands of parts.

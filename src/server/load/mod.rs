@@ -42,7 +42,8 @@ const FILES: usize = 10_000;
 /// URLs that one document may refer to.
 const PAGES: usize = 64;
 
-/// For all URLs together that a document refers to.
+/// For all URLs together that the documents of one load refer to. Those that are not reached in it
+/// are asked for with the next poll.
 const PAGES_TIME: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// All documents of a config, as they were last read.
@@ -96,7 +97,7 @@ impl State {
 
 /// Reads everything that the config names. Blocks on the disk, and on URLs that were not asked yet.
 pub fn load(config: &Config, previous: &Loaded, web: &Web) -> Loaded {
-    web.limit(config.reading.size);
+    web.configure(config);
     let mut desk = Desk::new(config, web);
     let mut diagnostics = Vec::new();
     let mut drafts = Vec::new();
@@ -225,11 +226,20 @@ struct Desk<'l> {
     fetched: HashMap<Arc<str>, Result<Parsed, Unread>>,
     /// Every URL that anything was wanted from.
     asked: BTreeSet<Arc<str>>,
+    /// When the last answer to a reference may come.
+    until: Option<Instant>,
 }
 
 impl<'l> Desk<'l> {
     fn new(config: &'l Config, web: &'l Web) -> Self {
-        Desk { config, web, watched: BTreeMap::new(), fetched: HashMap::new(), asked: BTreeSet::new() }
+        Desk {
+            config,
+            web,
+            watched: BTreeMap::new(),
+            fetched: HashMap::new(),
+            asked: BTreeSet::new(),
+            until: None,
+        }
     }
 }
 
@@ -285,7 +295,6 @@ struct Files {
 struct Pages {
     count: usize,
     size: usize,
-    until: Option<Instant>,
 }
 
 impl<'l> Draft<'l> {
@@ -328,7 +337,7 @@ impl<'l> Draft<'l> {
             let message = format!("`{source}` can't be read: {reason}");
             let mut problem = Diagnostic::new(Severity::Error, code, message);
             if code == NOT_FETCHED {
-                problem = problem.hint("ask for it from this machine: `curl -i`");
+                problem = problem.hint(format!("ask for it from this machine: `curl -i '{source}'`"));
             }
             draft.diagnostics.push(problem);
         }
@@ -388,7 +397,9 @@ impl<'l> Draft<'l> {
         if self.files.count > FILES {
             return Err(format!("the document refers to more than {FILES} files"));
         }
-        desk.watched.insert(path.to_owned(), stamp(path));
+        if self.reach.concerns(path) {
+            desk.watched.insert(path.to_owned(), stamp(path));
+        }
         let real = file::inside(path, self.reach.folders()).inspect_err(|_| {
             self.broken |= self.known(name, kept).is_some() && !path.exists();
         })?;
@@ -415,7 +426,7 @@ impl<'l> Draft<'l> {
         if self.pages.count > PAGES {
             return Err(format!("the document refers to more than {PAGES} URLs"));
         }
-        let until = *self.pages.until.get_or_insert_with(|| Instant::now() + PAGES_TIME);
+        let until = *desk.until.get_or_insert_with(|| Instant::now() + PAGES_TIME);
         let deadline = until.min(Instant::now() + web::TIME);
         let size = desk.config.reading.size;
         let left = size.saturating_sub(self.pages.size);
@@ -632,7 +643,10 @@ mod tests {
             let bytes = draft.trees.file(&name).map(|bytes| format!("{} bytes", bytes.len()));
             said.extend(bytes.or_else(|| draft.trees.why_absent(&name).map(str::to_owned)));
         }
-        assert!(desk.watched.contains_key(Path::new(&name_of(&folder.join(names[0])))));
+        for name in names {
+            let is_watched = desk.watched.contains_key(Path::new(&name_of(&folder.join(name))));
+            assert_eq!(is_watched, name.starts_with("specs/"), "{name}");
+        }
         (said.join(", "), draft.broken)
     }
 
@@ -653,6 +667,37 @@ mod tests {
         let before = Files { count: 1, size: 5 };
         let (said, _) = examples(folder.path(), &["specs/a"], None, before).await;
         assert_eq!(said, "the examples up to it have more than 10 bytes together (`reading.size`)");
+    }
+
+    /// The second document is left what the first one has not used of the time.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_time_for_urls_is_that_of_all_documents() {
+        let folder = folder(&[("a.yaml", "{}"), ("b.yaml", "{}")]);
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", silent.local_addr().unwrap());
+        let web = Web::new();
+        let read = move || {
+            let config = Config::default();
+            let previous = Loaded::default();
+            let mut desk = Desk::new(&config, &web);
+            desk.until = Some(Instant::now() + std::time::Duration::from_millis(20));
+            let told = ["a.yaml", "b.yaml"].map(|file| {
+                let path = folder.path().join(file);
+                let mut spec = Spec::new(config::Source::Path(path.clone()));
+                spec.remote = true;
+                let entry = Entry { number: 0, spec: &spec, named: true };
+                let mut draft = Draft::read(Place::File(path), &entry, &previous, &mut desk).unwrap();
+                let name: Arc<str> = format!("{url}{file}").into();
+                draft.follow(name.clone(), Kept::Tree, &mut desk);
+                draft.trees.why_absent(&name).map(str::to_owned)
+            });
+            assert_eq!(desk.asked.len(), 2);
+            told
+        };
+        let start = Instant::now();
+        let told = tokio::task::spawn_blocking(read).await.unwrap();
+        assert_eq!(told, [(); 2].map(|()| Some("timeout: no answer in time".to_owned())));
+        assert!(start.elapsed() < web::TIME);
     }
 
     #[tokio::test]
@@ -677,7 +722,7 @@ mod tests {
     async fn the_files_of_a_document_are_bounded() {
         let folder = folder(&[("specs/api.yaml", "{}")]);
         let before = Files { count: FILES - 1, size: 0 };
-        let (said, _) = examples(folder.path(), &["specs/b", "specs/c"], None, before).await;
+        let (said, _) = examples(folder.path(), &["specs/b", "c"], None, before).await;
         let told = "the document refers to more than 10000 files";
         assert_eq!(said, format!("there is no such file, {told}"));
     }

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::source::Place;
 use super::web::{Trust, Wanted};
+use super::{file, name_of};
 use crate::config::{Login, Spec};
 
 /// Bytes of a path, and of a URL. No system opens a longer path.
@@ -16,6 +17,8 @@ const LONGEST: usize = 4096;
 pub(super) struct Reach {
     /// Its own one and the root, links resolved.
     folders: Vec<PathBuf>,
+    /// The same as they are called.
+    called: Vec<PathBuf>,
     /// The folder of the URL that it was read from, and who asks for it.
     beside: Option<(Url, Option<Login>)>,
     remote: bool,
@@ -35,12 +38,22 @@ impl Reach {
             Place::Url(page) => (None, page.url.join(".").ok().map(|folder| (folder, page.login.clone()))),
         };
         let root = spec.root.as_deref().filter(|_| own.is_some());
-        let folders = [own, root].into_iter().flatten().filter_map(|folder| folder.canonicalize().ok());
-        Reach { folders: folders.collect(), beside, remote: spec.remote }
+        let called: Vec<PathBuf> =
+            [own, root].into_iter().flatten().map(name_of).map(PathBuf::from).collect();
+        let folders = called.iter().filter_map(|folder| folder.canonicalize().ok());
+        Reach { folders: folders.collect(), called, beside, remote: spec.remote }
     }
 
     pub(super) fn folders(&self) -> &[PathBuf] {
         &self.folders
+    }
+
+    /// Whether a change of what a path stands for is a change of the document.
+    ///
+    /// A link in its folder may lead out today and in tomorrow. All else outside is none of its
+    /// concern: a log that a document names would bring a reload with each of its lines.
+    pub(super) fn concerns(&self, path: &Path) -> bool {
+        self.called.iter().any(|folder| path.starts_with(folder)) || file::is_inside(path, &self.folders)
     }
 
     /// What a name leads to, an absolute path or URL, or why it may not.

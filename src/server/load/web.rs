@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::config::{Config, Login, Source};
+use crate::config::{self, Config, Login, Source};
 use crate::server::callbacks::guard::{self, Class};
 use crate::server::fetch::{self, Body, Fetch, Question};
 
@@ -122,6 +122,29 @@ impl Web {
         while asking.join_next().await.is_some() {}
     }
 
+    /// Asks for those URLs of the config that nothing is known of yet, so that a load does not wait
+    /// for one after the other.
+    pub async fn meet(self: &Arc<Self>, config: &Config) {
+        self.configure(config);
+        let until = Instant::now() + ROUND;
+        let mut asking = JoinSet::new();
+        for spec in &config.specs {
+            let Source::Url(page) = &spec.source else { continue };
+            let name: Arc<str> = page.url.as_str().into();
+            if self.state().pages.contains_key(&name) {
+                continue;
+            }
+            self.renew(&Wanted { name: name.clone(), login: page.login.clone(), trust: Trust::Config });
+            if asking.len() >= AT_ONCE {
+                asking.join_next().await;
+            }
+            let (web, limit, deadline) =
+                (self.clone(), config.reading.size, until.min(Instant::now() + TIME));
+            asking.spawn(async move { web.ask(&name, limit, deadline).await });
+        }
+        while asking.join_next().await.is_some() {}
+    }
+
     async fn insist(&self, name: &Arc<str>, limit: usize, wait: Duration) {
         let until = Instant::now() + wait;
         let mut pause = FIRST_PAUSE;
@@ -161,9 +184,31 @@ impl Web {
         self.state().pages.values().any(|page| page.news)
     }
 
-    /// From now on a text may be so large.
-    pub(super) fn limit(&self, bytes: usize) {
-        self.state().limit = bytes;
+    /// Puts a config in force: how large a text may be, and who asks for what. What was asked for
+    /// in another name is forgotten, so that a new password is used, and an old one no more.
+    pub(super) fn configure(&self, config: &Config) {
+        let sources = config.specs.iter().filter_map(|spec| match &spec.source {
+            Source::Url(source) => Some(source),
+            _ => None,
+        });
+        let sources: Vec<_> = sources.collect();
+        let is_as_before = |name: &Arc<str>, page: &mut Page| {
+            let mut named = sources.iter().filter(|source| source.url.as_str() == &**name).peekable();
+            match (named.peek(), page.trust) {
+                (Some(_), Trust::Config) => named.any(|source| source.login == page.login),
+                (Some(_), Trust::Document) | (None, Trust::Config) => false,
+                (None, Trust::Document) => {
+                    let origin = Url::parse(name).map(|url| url.origin());
+                    let lends = |source: &&config::Page| {
+                        source.login == page.login && Ok(source.url.origin()) == origin
+                    };
+                    page.login.is_none() || sources.iter().any(lends)
+                }
+            }
+        };
+        let mut state = self.state();
+        state.limit = config.reading.size;
+        state.pages.retain(is_as_before);
     }
 
     /// What a URL has; asks for it only if that is not known yet. `known` is what the load would
@@ -394,7 +439,7 @@ mod tests {
     }
 
     fn page(web: &Web) -> Arc<str> {
-        web.limit(10);
+        web.state().limit = 10;
         let name: Arc<str> = "http://a/".into();
         web.renew(&Wanted { name: name.clone(), login: None, trust: Trust::Document });
         name
@@ -447,6 +492,51 @@ mod tests {
         web.note(&name, Ok(Fetched::Same));
         assert!(web.has_news());
         assert_eq!(taken(&web, &name, Some("one")), "same");
+    }
+
+    /// Which pages stay under a config with these sources.
+    #[track_caller]
+    fn check_configured(sources: &[&str], expected: &[&str]) {
+        let web = Web::new();
+        let login = |user: &str| Some(Login { user: user.to_owned(), password: "old".to_owned() });
+        for (name, login, trust) in [
+            ("http://a/api", login("me"), Trust::Config),
+            ("http://a/part", login("me"), Trust::Document),
+            ("http://b/open", None, Trust::Config),
+            ("http://c/far", None, Trust::Document),
+        ] {
+            web.renew(&Wanted { name: name.into(), login, trust });
+        }
+        let sources = sources.iter().map(|source| config::source(source, "/".as_ref()).unwrap());
+        let specs = sources.map(config::Spec::new).collect();
+        web.configure(&Config { specs, ..Config::default() });
+        let state = web.state();
+        assert_eq!(state.pages.keys().map(|name| &**name).collect::<Vec<_>>(), expected);
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_for_in_another_name_is_forgotten() {
+        let all = ["http://a/api", "http://a/part", "http://b/open", "http://c/far"];
+        check_configured(&["http://me:old@a/api", "http://b/open"], &all);
+        check_configured(&["http://me:new@a/api", "http://b/open"], &all[2..]);
+        check_configured(&["http://a/api", "http://me:old@b/open"], &all[3..]);
+        check_configured(&["http://c/far"], &[]);
+    }
+
+    #[tokio::test]
+    async fn what_is_known_is_not_asked_for_again_before_a_load() {
+        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let source = |path| config::source(&format!("http://{closed}/{path}"), "/".as_ref()).unwrap();
+        let specs = ["a", "b"].map(source).map(config::Spec::new).into();
+        let config = Config { specs, ..Config::default() };
+        let web = Web::new();
+        web.meet(&config).await;
+        let asked = || web.state().pages.values().map(|page| page.asked).collect::<Vec<_>>();
+        let first = asked();
+        assert!(first.len() == 2 && first.iter().all(Option::is_some));
+        assert!(web.state().pages.values().all(|page| page.failure.is_some()));
+        web.meet(&config).await;
+        assert_eq!(asked(), first);
     }
 
     #[tokio::test]
