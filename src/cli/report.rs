@@ -72,7 +72,7 @@ fn draw(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
             group.element(Level::NOTE.message(format!("at `{}`", printable(&cut(&place.pointer, POINTER)))));
     }
     if let Some(hint) = &diagnostic.hint {
-        group = group.element(Level::HELP.message(printable(hint)));
+        group = group.element(Level::HELP.message(shown_in(hint)));
     }
     let drawn = renderer.render(&[group]);
     match &diagnostic.place {
@@ -109,6 +109,14 @@ pub fn shown(file: &str) -> String {
     let below = folder.and_then(|folder| Path::new(file).strip_prefix(folder).ok().map(Path::to_path_buf));
     printable(&below.map_or_else(|| file.to_owned(), |below| below.to_string_lossy().into_owned()))
         .into_owned()
+}
+
+/// A hint that begins with where something is (`/folder/api.yaml:5 has it`), with the file as [`shown`].
+fn shown_in(hint: &str) -> String {
+    let Some((file, rest)) = hint.split_once(':').filter(|(file, _)| Path::new(file).is_absolute()) else {
+        return printable(hint).into_owned();
+    };
+    format!("{}:{}", shown(file), printable(rest))
 }
 
 /// The byte at which a character begins; the end where there are not so many.
@@ -307,6 +315,14 @@ error[SI0901]: unknown key `calback`
             let text = text_within(Some(width), std::slice::from_ref(&diagnostic), Colour::Never);
             assert!(text.contains("yyy") && text.lines().all(|line| columns(line) <= width), "{text}");
         }
+    }
+
+    #[test]
+    fn a_place_in_a_hint_is_shown_as_other_places_are() {
+        let file = env::current_dir().expect("a folder").join("other.yaml");
+        let hint = format!("{}:5 has it: \u{1b}", file.display());
+        assert_eq!(shown_in(&hint), "other.yaml:5 has it: \u{fffd}");
+        assert_eq!(shown_in("write `a: b`"), "write `a: b`");
     }
 
     #[test]

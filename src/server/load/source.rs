@@ -18,7 +18,7 @@ struct Most {
     entries: usize,
 }
 
-const MOST: Most = Most { documents: 1_000, folders: 4_096, entries: 100_000 };
+const MOST: Most = Most { documents: 10_000, folders: 4_096, entries: 100_000 };
 
 /// Where a document is.
 #[derive(Debug, Clone)]
