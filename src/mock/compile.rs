@@ -144,7 +144,7 @@ impl<'t> Compiler<'_, 't> {
     fn operation(&mut self, document: usize, bases: &[String]) -> Operation {
         let operation = self.operation;
         let base = bases.first().map_or("", String::as_str);
-        let template = format!("{base}{}", operation.path);
+        let template = route::whole(base, operation.path);
         let label: Arc<str> = match operation.id {
             Some(id) => id.into(),
             None => format!("{} {template}", operation.method).into(),
@@ -153,7 +153,7 @@ impl<'t> Compiler<'_, 't> {
         let bare = Some(route::bare(operation.path)).filter(|bare| *bare != operation.path);
         let paths = bare.into_iter().chain([operation.path]);
         let templates: Vec<_> =
-            paths.flat_map(|path| bases.iter().map(move |base| format!("{base}{path}"))).collect();
+            paths.flat_map(|path| bases.iter().map(move |base| route::whole(base, path))).collect();
         let rule = self.rule(&templates);
         let (mode, decided_by) = self.mode(rule.0);
         let unmatched = self.unmatched(rule.1);

@@ -52,6 +52,17 @@ pub fn paths<'t>(resolver: &mut Resolver<'t>, root: Value<'t>) -> Vec<(Key<'t>, 
 }
 
 fn is_path<'t>(resolver: &mut Resolver<'t>, key: Key<'t>) -> bool {
+    if key.text().is_empty() {
+        resolver.report(
+            key.problem(
+                Severity::Warning,
+                BAD_PATH,
+                "the path is empty, and is taken as the base path itself",
+            )
+            .hint("write `/`, if requests have a slash behind the base path"),
+        );
+        return true;
+    }
     if !key.text().starts_with('/') {
         resolver.report(
             key.problem(

@@ -18,7 +18,7 @@ pub fn refused(
     why: route::Refused,
     first: Option<(Key<'_>, &Operation)>,
 ) -> Diagnostic {
-    let route = format!("{} {base}{}", operation.method, operation.path);
+    let route = format!("{} {}", operation.method, route::whole(base, operation.path));
     let (code, message) = match why {
         route::Refused::TooLong => {
             (UNREACHABLE, "this is never found: the path has more than 500 segments".to_owned())

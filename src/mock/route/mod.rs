@@ -20,7 +20,7 @@ mod pattern;
 
 pub mod path;
 
-pub use template::{Captured, Segment, Template, bare};
+pub use template::{Captured, Segment, Template, bare, whole};
 
 /// The routes of all documents.
 #[derive(Debug, Default)]

@@ -65,7 +65,7 @@ const MOST_CONDITIONS: usize = 32;
 impl Template {
     /// Reads a base path and a path key below it. `parameters` are the operation's.
     pub fn parse(base: &str, key: &str, parameters: &[Parameter<'_>]) -> Template {
-        let text = format!("{base}{key}");
+        let text = whole(base, key);
         let mut reader = Reader::new(parameters);
         let (path, mut rest) = text.split_at(bare(&text).len());
         reader.path(path);
@@ -268,6 +268,14 @@ impl Declared<'_, '_> {
             Place::Query => (Place::Query, query, value.map(decode_query)),
         };
         Some(Condition { place, name: name.into(), value: value.map(Into::into) })
+    }
+}
+
+/// A path key below its base path. Neither may say anything, but a request has a `/` at least.
+pub fn whole(base: &str, key: &str) -> String {
+    match format!("{base}{key}") {
+        whole if whole.is_empty() => "/".to_owned(),
+        whole => whole,
     }
 }
 
