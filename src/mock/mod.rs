@@ -528,7 +528,7 @@ mod tests {
             &Config::default(),
         );
         let kept: usize = mocks.operations.iter().map(|operation| operation.examples().count()).sum();
-        let told = problems.iter().filter(|problem| problem.code.0 == "SI0216").count();
+        let told = problems.iter().filter(|problem| problem.code.0 == "SI0217").count();
         assert_eq!((kept, told), (200_000, 1));
     }
 

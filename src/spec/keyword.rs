@@ -197,10 +197,14 @@ pub fn standard_method(name: &str) -> Option<Method> {
     Method::from_bytes(standard.to_ascii_uppercase().as_bytes()).ok()
 }
 
-/// What a reference leads to, both looked through for keywords that have no effect.
+/// What a reference leads to, both looked through for keywords that have no effect. What is no mapping
+/// is told, and is as if it were empty.
 pub fn object<'t>(resolver: &mut Resolver<'t>, item: Value<'t>, object: &Object) -> Option<Value<'t>> {
     let target = resolver.follow(item)?;
     beside_reference(resolver, item);
+    if !target.is_mapping() && target.kind() != Kind::Null && resolver.first_met(target) {
+        resolver.report(wrong_type(target, object.what, "a mapping"));
+    }
     keywords(resolver, target, object);
     Some(target)
 }

@@ -14,6 +14,8 @@ use crate::tree::{Key, Kind, Tree, Value};
 
 const BAD_PATH: Code = Code("SI0102");
 const BAD_STATUS: Code = Code("SI0103");
+/// As what has no responses.
+const NO_OPERATION: Code = Code("SI0116");
 const ODD_METHOD: Code = Code("SI0119");
 
 /// Methods under one `additionalOperations`; more than are registered. Many paths may share a path item,
@@ -119,7 +121,15 @@ impl<'t> PathItem<'t> {
         let mut known = HashSet::new();
         let mut found = Vec::new();
         for (key, method, value) in candidates {
-            let Some(value) = given(resolver, Some(value)) else { continue };
+            let Some(value) = given(resolver, Some(value)) else {
+                // A reference that leads nowhere is told already.
+                if value.kind() == Kind::Null {
+                    let message = format!("`{}` describes no operation, and is left out", cut(key.text()));
+                    let hint = "describe one at least: `{responses: {'200': {description: done}}}`";
+                    resolver.report(key.problem(Severity::Warning, NO_OPERATION, message).hint(hint));
+                }
+                continue;
+            };
             if !known.insert(method.clone()) {
                 continue;
             }

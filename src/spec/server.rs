@@ -36,7 +36,7 @@ pub fn bases<'t>(resolver: &mut Resolver<'t>, servers: Option<Value<'t>>) -> Vec
                 url.problem(
                     Severity::Warning,
                     BAD_SERVER,
-                    format!("the path of `{}` is not known: it has a variable without a default", text),
+                    format!("the path of `{}` is not known: a variable is left in it", text),
                 )
                 .hint("give each `{variable}` a default, or set `base_path` in the config"),
             ),

@@ -599,7 +599,7 @@ mod tests {
     #[test]
     fn version_2_is_read_however_it_is_written() {
         for version in ["2.0", "'2.0'", "\"2.0\"", "2"] {
-            check(&format!("swagger: {version}\npaths: {{/a: {{get: }}, /b: {{get: {{}}}}}}"), "GET /b");
+            check(&format!("swagger: {version}\npaths: {{/a: , /b: {{get: {{}}}}}}"), "GET /b");
         }
         check(
             "swagger: '1.2'",

@@ -195,6 +195,9 @@ fn responses<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Respo
 }
 
 fn fields<'t>(resolver: &mut Resolver<'t>, headers: Value<'t>) -> Vec<Field<'t>> {
+    if !headers.is_mapping() {
+        resolver.report(wrong_type(headers, "`headers`", "a mapping of names to headers"));
+    }
     let mut found = Vec::new();
     for (key, item) in headers.entries() {
         let Some(value) = object(resolver, item, &HEADER) else { continue };
@@ -315,7 +318,7 @@ mod tests {
     fn a_key_without_a_value_is_as_if_it_were_not_there() {
         check(
             "servers:\npaths:\n  /a:\n    parameters:\n    get:\n      parameters:\n      requestBody:\n      \
-             callbacks:\n      responses:\n        200: {content: , headers: }\n    post:",
+             callbacks:\n      responses:\n        200: {content: , headers: }",
             "GET /a",
         );
         check("paths:", "");
@@ -386,7 +389,7 @@ mod tests {
             &format!(
                 "servers: [{{url: '/{{v0}}', variables: {{{doubling}}}}}]\npaths: {{/a: {{get: {{}}}}}}"
             ),
-            "GET /a\n/t.yaml:3:17: the path of `/{v1}{v1}` is not known: it has a variable without a default; \
+            "GET /a\n/t.yaml:3:17: the path of `/{v1}{v1}` is not known: a variable is left in it; \
              give each `{variable}` a default, or set `base_path` in the config",
         );
     }

@@ -28,7 +28,7 @@ pub(super) const MOST_REPLIES: usize = 200_000;
 /// Header fields of an answer; each reply has them all.
 const MOST_FIELDS: usize = 100;
 
-const TOO_MANY: Code = Code("SI0216");
+const TOO_MANY: Code = Code("SI0217");
 
 /// What each response has to answer with.
 #[derive(Default)]

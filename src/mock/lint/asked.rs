@@ -121,11 +121,17 @@ impl<'a, 't> Checker<'a, 't> {
             Asked::Param(name) => {
                 let there: Vec<&str> = in_path().chain(query()).collect();
                 let missing = !free_query && !there.contains(&name);
+                if missing && is_swallowed(name, operation) {
+                    return Some(Missing::swallowed());
+                }
                 missing.then(|| Missing::new("names no parameter of the path or the query").of(name, &there))
             }
             Asked::Path(name) => {
                 let there: Vec<&str> = in_path().collect();
                 let missing = !there.contains(&name);
+                if missing && is_swallowed(name, operation) {
+                    return Some(Missing::swallowed());
+                }
                 missing.then(|| Missing::new("names no parameter of the path").of(name, &there))
             }
             Asked::Query(name) => {
@@ -247,9 +253,19 @@ struct Missing {
     hint: Option<String>,
 }
 
+/// Whether a path names a parameter that has no value of its own, as the second of `{a}{b}`.
+fn is_swallowed(name: &str, operation: &Operation<'_>) -> bool {
+    operation.path.contains(&format!("}}{{{name}}}"))
+}
+
 impl Missing {
     fn new(message: impl Into<String>) -> Missing {
         Missing { severity: Severity::Warning, message: message.into(), hint: None }
+    }
+
+    fn swallowed() -> Missing {
+        Missing::new("has no value: it stands right behind another parameter, which takes all of it")
+            .hint("put something between the two: `{a}.{b}`")
     }
 
     fn hint(mut self, hint: impl Into<String>) -> Missing {

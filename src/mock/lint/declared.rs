@@ -80,6 +80,12 @@ pub fn path_parameters(operation: &Operation<'_>, compiled: &Compiled, report: &
         });
     }
     for name in named.iter().filter(|name| !known.contains(*name)).take(TOLD) {
+        if name.is_empty() {
+            let message = "`{}` of the path has no name";
+            let problem = operation.path_key.problem(Severity::Warning, PATH_PARAMETER, message);
+            report.push(problem.hint("write one between the braces, and declare it under `parameters`"));
+            continue;
+        }
         let message = format!("`{{{name}}}` of the path is not declared as a parameter");
         let problem = operation.path_key.problem(Severity::Warning, PATH_PARAMETER, message);
         let unused = declared().map(|parameter| parameter.name).filter(|name| !names.contains(name));

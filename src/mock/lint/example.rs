@@ -133,9 +133,9 @@ impl<'a, 't> Checker<'a, 't> {
                     let instances = written(value.as_str().unwrap_or_default());
                     self.check(example, schema, direction, instances);
                 }
-                // What is written in another syntax is no instance.
-                Shown::Data(value) if media.is_other_than_json() && value.as_str().is_some() => {}
-                Shown::Data(value) => self.value(example, *value, schema, direction),
+                // What is written in another syntax, as XML or YAML, is no instance.
+                Shown::Data(value) if !media.is_json() && value.as_str().is_some() => {}
+                Shown::Data(value) => self.value(example, *value, schema, direction, |json| vec![json]),
                 Shown::Text(text) if media.is_json() && text.len() <= steps => {
                     self.check(example, schema, direction, json_of(text));
                 }
@@ -148,24 +148,29 @@ impl<'a, 't> Checker<'a, 't> {
         }
     }
 
-    /// Values of parameters and headers: a request has only their text, so `500` and `"500"` are one.
+    /// Values of parameters and headers.
     fn plain(&mut self, schema: Option<Value<'t>>, examples: &[Example<'t>], direction: Direction) {
         let Some(schema) = schema else { return };
         for example in examples {
-            let Shown::Data(value) = example.shown else { continue };
-            match value.text().filter(|text| text.len() <= self.steps()) {
-                Some(text) => self.check(example, schema, direction, spellings(value, &text)),
-                None => self.value(example, value, schema, direction),
+            if let Shown::Data(value) = example.shown {
+                self.value(example, value, schema, direction, spellings);
             }
         }
     }
 
-    fn value(&mut self, example: &Example<'t>, value: Value<'t>, schema: Value<'t>, direction: Direction) {
+    fn value(
+        &mut self,
+        example: &Example<'t>,
+        value: Value<'t>,
+        schema: Value<'t>,
+        direction: Direction,
+        instances: fn(Json) -> Vec<Json>,
+    ) {
         if self.is_known(example, schema, direction) {
             return;
         }
         match is_small(value, self.steps()) {
-            true => self.compare(example, schema, direction, vec![value.to_json()]),
+            true => self.compare(example, schema, direction, instances(value.to_json())),
             false => self.leave(example),
         }
     }
@@ -291,16 +296,6 @@ fn size(json: &Json) -> usize {
     size
 }
 
-/// What a scalar's text may stand for; the value itself last, since what is told is said of it.
-fn spellings(value: Value<'_>, text: &str) -> Vec<Json> {
-    let typed = serde_json::from_str(text).ok().filter(|typed: &Json| !typed.is_object());
-    let items = || text.split(',').map(str::trim);
-    let texts = items().map(Json::from).collect();
-    let values = items().map(|item| serde_json::from_str(item).unwrap_or_else(|_| item.into())).collect();
-    let read = [Json::from(text), Json::Array(texts), Json::Array(values), value.to_json()];
-    typed.into_iter().chain(read).collect()
-}
-
 /// What a string under a JSON type stands for: itself, and the JSON that it is. One with a template is
 /// known only when it is rendered.
 fn written(text: &str) -> Vec<Json> {
@@ -308,6 +303,31 @@ fn written(text: &str) -> Vec<Json> {
         true => Vec::new(),
         false => std::iter::once(text.into()).chain(json_of(text)).collect(),
     }
+}
+
+/// What a value of a parameter or a header may stand for. On the wire `5` and `"5"` are the same text, so
+/// it is enough that one of them fits. What was written comes last, since that is what is told.
+fn spellings(json: Json) -> Vec<Json> {
+    let text = |json: &Json| match json {
+        Json::Number(_) | Json::Bool(_) => Json::String(json.to_string()),
+        json => json.clone(),
+    };
+    let scalar = |json: &Json| {
+        let read = json.as_str().and_then(|text| serde_json::from_str(text).ok());
+        read.filter(|read: &Json| read.is_number() || read.is_boolean()).unwrap_or_else(|| json.clone())
+    };
+    let each = |json: &Json, spell: &dyn Fn(&Json) -> Json| match json {
+        Json::Array(items) => items.iter().map(spell).collect(),
+        json => spell(json),
+    };
+    // An array is written with commas between its items.
+    let parts = |text: &str| text.split(',').map(|item| Json::from(item.trim())).collect();
+    let parts = json.as_str().map(|text| Json::Array(parts(text)));
+    let mut all: Vec<Json> =
+        parts.iter().chain([&json]).flat_map(|json| [each(json, &text), each(json, &scalar)]).collect();
+    all.retain(|spelled| *spelled != json);
+    all.push(json);
+    all
 }
 
 fn json_of(text: &str) -> Vec<Json> {

@@ -9,6 +9,7 @@ const SAME_ROUTE: Code = Code("SI0208");
 const UNREACHABLE: Code = Code("SI0213");
 const UNREAD_PATTERN: Code = Code("SI0214");
 const EMPTY_SEGMENT: Code = Code("SI0215");
+const STRAY_BRACE: Code = Code("SI0216");
 
 /// A route that could not be added. `first` has it already: where it is described, and what it is;
 /// nothing else has it where another base path of the same operation does.
@@ -63,9 +64,31 @@ pub fn odd(operation: &document::Operation<'_>, report: &mut Report) {
             key.problem(Severity::Note, EMPTY_SEGMENT, message).hint("write one `/` if `//` is a slip"),
         );
     }
+    if let Some(brace) = stray_brace(route::bare(operation.path)) {
+        let message = match brace {
+            b'{' => "a `{` of the path is not closed, and is taken as text",
+            _ => "a `}` of the path closes nothing, and is taken as text",
+        };
+        let hint = "write a parameter as `{name}`; where the brace is meant, write `%7B` or `%7D`";
+        report.push(key.problem(Severity::Warning, STRAY_BRACE, message).hint(hint));
+    }
     if let Some(unread) = &template.unread {
         let message =
             format!("the pattern of `{{{unread}}}` is not looked at: the parameter takes any one segment");
         report.push(key.problem(Severity::Note, UNREAD_PATTERN, message));
     }
+}
+
+/// The first brace of a path that has no other.
+fn stray_brace(path: &str) -> Option<u8> {
+    let mut open = 0_usize;
+    for byte in path.bytes() {
+        match byte {
+            b'{' => open += 1,
+            b'}' if open == 0 => return Some(byte),
+            b'}' => open -= 1,
+            _ => {}
+        }
+    }
+    (open > 0).then_some(b'{')
 }

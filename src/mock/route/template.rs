@@ -337,7 +337,7 @@ mod tests {
         check("/{{x}}", "/* x");
         check("/a b/{the id}.json", "/a%20b/* the id");
         check("/", "/");
-        check("", "");
+        check("", "/");
     }
 
     #[test]

@@ -337,7 +337,8 @@ impl<'t> Parser<'t> {
         if rest.starts_with("||") {
             return Error::new(self.at, "nothing stands before `||`");
         }
-        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let end = rest.find("}}").unwrap_or(rest.len());
+        let end = rest[..end].find(char::is_whitespace).unwrap_or(end);
         Error::new(self.at, format!("`{}` is nothing that a template knows", shortened(&rest[..end])))
     }
 }
@@ -589,5 +590,6 @@ mod tests {
             "`T` means nothing in a date pattern; quote what stands for itself, as `'T'`",
         );
         check_error("now() % 2", 6, "`%` is nothing that a template knows");
+        check_error("5c68}}}", 0, "`5c68` is nothing that a template knows");
     }
 }
