@@ -197,6 +197,9 @@ pub fn standard_method(name: &str) -> Option<Method> {
     Method::from_bytes(standard.to_ascii_uppercase().as_bytes()).ok()
 }
 
+/// Unknown keywords of one object that are looked at; a document tells of no more problems either.
+const MOST_UNKNOWN: usize = 1000;
+
 /// What a reference leads to, both looked through for keywords that have no effect. What is no mapping
 /// is told, and is as if it were empty.
 pub fn object<'t>(resolver: &mut Resolver<'t>, item: Value<'t>, object: &Object) -> Option<Value<'t>> {
@@ -213,8 +216,13 @@ pub fn object<'t>(resolver: &mut Resolver<'t>, item: Value<'t>, object: &Object)
 /// whether the object is met for the first time.
 pub fn keywords<'t>(resolver: &mut Resolver<'t>, value: Value<'t>, object: &Object) -> bool {
     let first_met = value.is_mapping() && resolver.first_met(value);
+    let mut unknown = 0;
     for (key, _) in value.entries().filter(|_| first_met) {
         let text = key.text();
+        unknown += usize::from(object.since(text).is_none());
+        if unknown > MOST_UNKNOWN {
+            break;
+        }
         match object.since(text) {
             Some(since) if since > resolver.format() => newer(resolver, key, since),
             Some(_) => {}
@@ -232,10 +240,9 @@ pub fn keywords<'t>(resolver: &mut Resolver<'t>, value: Value<'t>, object: &Obje
 
 /// Warns of keys that are probably misspelt, and of no others.
 pub fn near_misses<'t>(resolver: &mut Resolver<'t>, value: Value<'t>, object: &Object) {
-    for (key, _) in value.entries() {
-        if !key.text().starts_with("x-") && object.since(key.text()).is_none() {
-            near_miss(resolver, key, object);
-        }
+    let unknown = |key: &Key<'_>| !key.text().starts_with("x-") && object.since(key.text()).is_none();
+    for (key, _) in value.entries().filter(|(key, _)| unknown(key)).take(MOST_UNKNOWN) {
+        near_miss(resolver, key, object);
     }
 }
 

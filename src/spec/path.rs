@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::document::{Document, Format, StatusPattern};
+use super::document::{Document, Field, Format, Media, Operation, Parameter, StatusPattern};
 use super::keyword::{PATH_ITEM, PATH_ITEM_OF_2, given, keywords, method, standard_method, wrong_type};
 use super::resolve::Resolver;
 use crate::diagnostic::{Code, Severity, cut};
@@ -17,6 +17,8 @@ const BAD_STATUS: Code = Code("SI0103");
 /// As what has no responses.
 const NO_OPERATION: Code = Code("SI0116");
 const ODD_METHOD: Code = Code("SI0119");
+
+const TOO_MUCH: Code = Code("SI0123");
 
 /// Methods under one `additionalOperations`; more than are registered. Many paths may share a path item,
 /// and each method is an operation of each.
@@ -37,6 +39,55 @@ pub fn outline<'t>(tree: &'t Arc<Tree>, openapi: String, format: Format) -> Docu
         format,
         // Room for one of each path: to grow costs copies.
         operations: Vec::with_capacity(tree.root().get("paths").map_or(0, |paths| paths.entries().count())),
+    }
+}
+
+/// How much more the operations of a document may be made of. Few lines can be in many operations: a path
+/// item that many paths refer to, with its parameters and examples.
+pub struct Room {
+    left: usize,
+}
+
+impl Room {
+    pub const WHOLE: Room = Room { left: 1_000_000 };
+
+    #[cfg(test)]
+    pub const SMALL: Room = Room { left: 7 };
+
+    /// Adds an operation; or says that it is left out with those that follow, and answers that.
+    pub fn add<'t>(
+        &mut self,
+        resolver: &mut Resolver<'t>,
+        operation: Operation<'t>,
+        to: &mut Vec<Operation<'t>>,
+    ) -> bool {
+        let media = |content: &[Media<'t>]| {
+            content.iter().map(|media| 1 + media.examples.len() + media.fields.len()).sum::<usize>()
+        };
+        let shown = |parameters: &[Parameter<'t>]| {
+            parameters.iter().map(|parameter| 1 + parameter.examples.len()).sum::<usize>()
+        };
+        let fields =
+            |fields: &[Field<'t>]| fields.iter().map(|field| 1 + field.examples.len()).sum::<usize>();
+        let responses = operation.responses.iter();
+        let responses = responses.map(|response| 1 + fields(&response.headers) + media(&response.content));
+        let callbacks = operation.callbacks.iter();
+        let callbacks = callbacks.map(|callback| 1 + shown(&callback.parameters) + media(&callback.bodies));
+        let parts = 1
+            + shown(&operation.parameters)
+            + media(&operation.bodies)
+            + responses.sum::<usize>()
+            + callbacks.sum::<usize>();
+        let Some(left) = self.left.checked_sub(parts) else {
+            let message = "the operations of this document have more than 1,000,000 parameters, headers, media \
+                           types and examples; this one and the rest are left out";
+            let problem = operation.key.problem(Severity::Error, TOO_MUCH, message);
+            resolver.report(problem.hint("split the document"));
+            return false;
+        };
+        self.left = left;
+        to.push(operation);
+        true
     }
 }
 

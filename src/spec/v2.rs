@@ -17,7 +17,7 @@ use super::example::data;
 use super::extension::{extension, refs};
 use super::keyword::{NONE, Object, beside_reference, given, keywords, object, wrong_type};
 use super::parameter::BAD_PARAMETER;
-use super::path::{self, PathItem, with_shared};
+use super::path::{self, PathItem, Room, with_shared};
 use super::resolve::Resolver;
 use super::server::base;
 use crate::diagnostic::{Code, Severity, cut};
@@ -51,8 +51,11 @@ pub fn document<'t>(resolver: &mut Resolver<'t>, tree: &'t Arc<Tree>) -> Documen
         consumes: types(resolver, root.get("consumes")).unwrap_or_default(),
         produces: types(resolver, root.get("produces")).unwrap_or_default(),
     };
+    let mut room = Room::WHOLE;
     for (key, item) in path::paths(resolver, root) {
-        path_item(resolver, &shared, key, item, &mut document.operations);
+        if !path_item(resolver, &shared, key, item, &mut room, &mut document.operations) {
+            break;
+        }
     }
     document
 }
@@ -71,18 +74,24 @@ struct Type<'t> {
     at: Spot<'t>,
 }
 
+/// Whether there is room for more.
 fn path_item<'t>(
     resolver: &mut Resolver<'t>,
     shared: &Shared<'t>,
     key: Key<'t>,
     item: Value<'t>,
+    room: &mut Room,
     operations: &mut Vec<Operation<'t>>,
-) {
+) -> bool {
     let item = PathItem::of(resolver, item);
     let inputs = inputs(resolver, item.get("parameters"));
     for (method_key, method, value) in item.operations(resolver) {
-        operations.push(operation(resolver, shared, key, method_key, method, value, &inputs));
+        let operation = operation(resolver, shared, key, method_key, method, value, &inputs);
+        if !room.add(resolver, operation, operations) {
+            return false;
+        }
     }
+    true
 }
 
 fn operation<'t>(

@@ -13,7 +13,7 @@ use super::keyword::{
     keywords, near_misses, object, wrong_type,
 };
 use super::parameter::parameters;
-use super::path::{self, PathItem, with_shared};
+use super::path::{self, PathItem, Room, with_shared};
 use super::resolve::Resolver;
 use super::server::bases;
 use crate::diagnostic::{Code, Severity, cut};
@@ -32,8 +32,11 @@ pub fn document<'t>(resolver: &mut Resolver<'t>, tree: &'t Arc<Tree>) -> Option<
         near_misses(resolver, components, &COMPONENTS);
     }
     let mut document = path::outline(tree, openapi, format);
+    let mut room = Room::WHOLE;
     for (key, item) in path::paths(resolver, root) {
-        path_item(resolver, root, key, item, &mut document.operations);
+        if !path_item(resolver, root, key, item, &mut room, &mut document.operations) {
+            break;
+        }
     }
     Some(document)
 }
@@ -86,20 +89,26 @@ fn version<'t>(resolver: &mut Resolver<'t>, root: Value<'t>) -> Option<(String, 
     None
 }
 
+/// Whether there is room for more.
 fn path_item<'t>(
     resolver: &mut Resolver<'t>,
     root: Value<'t>,
     key: Key<'t>,
     item: Value<'t>,
+    room: &mut Room,
     operations: &mut Vec<Operation<'t>>,
-) {
+) -> bool {
     let item = PathItem::of(resolver, item);
     let shared = parameters(resolver, item.get("parameters"));
     let servers = item.get("servers");
     for (method_key, method, value) in item.operations(resolver) {
         let bases = bases(resolver, value.get("servers").or(servers).or_else(|| root.get("servers")));
-        operations.push(operation(resolver, key, method_key, method, value, &shared, bases));
+        let operation = operation(resolver, key, method_key, method, value, &shared, bases);
+        if !room.add(resolver, operation, operations) {
+            return false;
+        }
     }
+    true
 }
 
 fn operation<'t>(
@@ -312,6 +321,22 @@ mod tests {
         let told = reading.diagnostics.iter().filter(|diagnostic| diagnostic.severity != Severity::Note);
         lines.extend(told.map(ToString::to_string));
         assert_eq!(lines.join("\n"), expected);
+    }
+
+    #[test]
+    fn an_operation_that_there_is_no_room_for_is_told_and_left_out() {
+        let text = "parameters: [{name: a, in: query, example: 1}]\nget: {}\nput: {}\npost: {}\ntrace: {}";
+        let (tree, _) =
+            Tree::parse("/t.yaml", format!("/a:\n{text}").replace('\n', "\n  "), &Default::default())
+                .expect("the text is YAML");
+        let trees = super::super::Trees::from([("/t.yaml".into(), tree.clone())]);
+        let mut resolver = Resolver::new(&trees, "/t.yaml");
+        let (key, item) = tree.root().entries().next().expect("it has a path");
+        let mut operations = Vec::new();
+        let more = path_item(&mut resolver, tree.root(), key, item, &mut Room::SMALL, &mut operations);
+        let told: Vec<_> = resolver.finish().1.iter().map(ToString::to_string).collect();
+        assert_eq!((more, operations.len()), (false, 2));
+        assert!(told.len() == 1 && told[0].starts_with("/t.yaml:5:3: the operations of"), "{told:?}");
     }
 
     #[test]
