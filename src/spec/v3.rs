@@ -333,7 +333,8 @@ mod tests {
         let mut resolver = Resolver::new(&trees, "/t.yaml");
         let (key, item) = tree.root().entries().next().expect("it has a path");
         let mut operations = Vec::new();
-        let more = path_item(&mut resolver, tree.root(), key, item, &mut Room::SMALL, &mut operations);
+        let mut room = Room::SMALL;
+        let more = path_item(&mut resolver, tree.root(), key, item, &mut room, &mut operations);
         let told: Vec<_> = resolver.finish().1.iter().map(ToString::to_string).collect();
         assert_eq!((more, operations.len()), (false, 2));
         assert!(told.len() == 1 && told[0].starts_with("/t.yaml:5:3: the operations of"), "{told:?}");
