@@ -418,14 +418,16 @@ impl Bounds {
         let mut told = Vec::new();
         let mut reload = 0;
         for changed in [true, false] {
+            let mut figures = Vec::new();
             for number in 1..=self.reloads {
                 if changed {
                     std::fs::write(&copy, format!("{text}{}", " ".repeat(number)))?;
                 }
                 process.reload()?;
+                // What the allocator gives back differs from one reload to the next by a tenth and more.
+                figures.push(process.megabytes("VmRSS:"));
                 if number == 10 || number == self.reloads {
-                    std::thread::sleep(SETTLED);
-                    told.push(process.megabytes("VmRSS:"));
+                    told.push(median(&figures[number.saturating_sub(10)..]));
                 }
             }
             reload = reload.max(process.megabytes("VmHWM:"));
@@ -452,6 +454,12 @@ impl Bounds {
             told[3],
         ))
     }
+}
+
+fn median(figures: &[u64]) -> u64 {
+    let mut sorted = figures.to_vec();
+    sorted.sort_unstable();
+    sorted[sorted.len() / 2]
 }
 
 struct Process {
