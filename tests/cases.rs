@@ -25,6 +25,7 @@
 //!   bytes: [0, 255]                 # instead of `body`
 //!   expect:
 //!     found: mock                   # else unlisted, pass, other-methods, refused
+//!     passes: true                  # mocked, but for the upstream once it is looked at
 //!     operation: label              # of a mocked or passed operation
 //!     allow: GET, HEAD              # of other-methods
 //!     needs_body: false             # a body that is not needed is never given to the answer
@@ -167,6 +168,8 @@ impl External {
 #[serde(deny_unknown_fields)]
 struct Expected {
     found: Option<String>,
+    #[serde(default)]
+    passes: bool,
     operation: Option<String>,
     allow: Option<String>,
     needs_body: Option<bool>,
@@ -403,7 +406,9 @@ fn check_hit(case: &Case, hit: &Hit<'_>, head: Head<'_>, differences: &mut Diffe
     let body = Body::new(bytes.unwrap_or(text.into()).into());
     let moment = Moment { now: case.now.unwrap_or(NOW), seed: case.seed.unwrap_or(SEED) };
     match hit.answer(head, &body, moment) {
-        Ok(answer) => {
+        Ok(None) => differences.check("passes", expect.passes, true),
+        Ok(Some(answer)) => {
+            differences.check("passes", expect.passes, false);
             let Answer { status, headers, body, chain } = answer;
             differences.check("problem", expect.problem.as_deref(), None);
             check_answer(expect, status.as_u16(), (headers, body), differences);

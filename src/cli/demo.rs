@@ -14,7 +14,9 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, Uri};
-use standin::config::{self, Admin, Config, DEFAULT_UPSTREAM, Scheme, Server, Spec, Upstream};
+use standin::config::{
+    self, Admin, Config, DEFAULT_UPSTREAM, Listen, Scheme, Server, ServerAddress, Spec, Upstream,
+};
 use standin::server::{Plan, Standin};
 
 use super::BROKEN;
@@ -44,7 +46,8 @@ fn prepare(flags: Demo) -> std::io::Result<(Plan, SocketAddr, PathBuf)> {
     let started = Instant::now();
     let receive = move |method, uri, headers, body| received(started, method, uri, headers, body);
     let receiver = on_a_thread(Router::new().fallback(receive))?;
-    let server = Server { scheme: Scheme::Http, host: upstream.ip().to_string(), port: upstream.port() };
+    let at = ServerAddress::Tcp { host: upstream.ip().to_string(), port: upstream.port() };
+    let server = Server { scheme: Scheme::Http, at };
     let mut config = Config::default();
     config.specs.push(Spec::new(config::Source::Path(document)));
     config.upstreams.insert(DEFAULT_UPSTREAM.to_owned(), Upstream::new(vec![server]));
@@ -53,7 +56,8 @@ fn prepare(flags: Demo) -> std::io::Result<(Plan, SocketAddr, PathBuf)> {
         flag.or_else(variable)
     };
     if let Some(address) = set(flags.listen, "STANDIN_LISTEN") {
-        config.listen = vec![config::listen(&address).map_err(std::io::Error::other)?];
+        let address = config::listen(&address, &std::env::current_dir()?).map_err(std::io::Error::other)?;
+        config.listen = vec![Listen { address, tls: None, h2c: false }];
     }
     if let Some(address) = set(flags.admin, "STANDIN_ADMIN") {
         config.admin.address = Admin::address(&address).map_err(std::io::Error::other)?;

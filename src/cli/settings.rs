@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::{env, fs, io};
 
 use standin::config::{
-    self, Admin, Config, DEFAULT_UPSTREAM, LogFormat, Mode, Problem, Server, Spec, Upstream,
+    self, Admin, Config, DEFAULT_UPSTREAM, Listen, LogFormat, Mode, Problem, Spec, Upstream,
 };
 use standin::diagnostic::{Code, Diagnostic, Severity};
 
@@ -169,13 +169,13 @@ impl Overrides {
         if let Some(root) = read_given(&self.root, |text| config::root(text, folder), problems) {
             config.specs.iter_mut().for_each(|spec| spec.root = Some(root.clone()));
         }
-        if let Some(server) = read_given(&self.upstream, Server::from_str, problems) {
+        if let Some(server) = read_given(&self.upstream, |text| config::server(text, folder), problems) {
             let upstream =
                 config.upstreams.entry(DEFAULT_UPSTREAM.into()).or_insert_with(|| Upstream::new(Vec::new()));
             upstream.servers = vec![server];
         }
-        if let Some(address) = read_given(&self.listen, config::listen, problems) {
-            config.listen = vec![address];
+        if let Some(address) = read_given(&self.listen, |text| config::listen(text, folder), problems) {
+            config.listen = vec![Listen { address, tls: None, h2c: false }];
         }
         // With the token that the file has, which is not known of a file with problems.
         let token = config.admin.token.clone();
@@ -306,9 +306,9 @@ upstreams: {default: {servers: ['http://old'], connect_timeout: 9s}}
     fn flags_win_over_environment_over_file() {
         let config =
             |flags, variables: &[&str]| read_with(Some(FILE), flags, variables).expect("a good config");
-        assert_eq!(config("", &[]).listen, ["0.0.0.0:1"]);
-        assert_eq!(config("", &["STANDIN_LISTEN=:2"]).listen, ["0.0.0.0:2"]);
-        assert_eq!(config("--listen :3", &["STANDIN_LISTEN=:2"]).listen, ["0.0.0.0:3"]);
+        assert_eq!(config("", &[]).listen, [Listen::plain("0.0.0.0:1")]);
+        assert_eq!(config("", &["STANDIN_LISTEN=:2"]).listen, [Listen::plain("0.0.0.0:2")]);
+        assert_eq!(config("--listen :3", &["STANDIN_LISTEN=:2"]).listen, [Listen::plain("0.0.0.0:3")]);
         assert_eq!(config("", &["STANDIN_MODE=mock"]).mode, Mode::Mock);
         assert_eq!(
             config("--log json", &["STANDIN_LOG_LEVEL=warn"]).log,
@@ -321,7 +321,7 @@ upstreams: {default: {servers: ['http://old'], connect_timeout: 9s}}
     fn an_empty_variable_is_none_and_others_are_ignored() {
         let config = read_with(Some(FILE), "", &["STANDIN_LISTEN=", "STANDIN_SPEC=", "STANDIN_THREADS=x"])
             .expect("a good config");
-        assert_eq!(config.listen, ["0.0.0.0:1"]);
+        assert_eq!(config.listen, [Listen::plain("0.0.0.0:1")]);
         assert_eq!(sources(&config), ["a.yaml"]);
     }
 
@@ -358,7 +358,7 @@ upstreams: {default: {servers: ['http://old'], connect_timeout: 9s}}
     fn an_upstream_flag_replaces_the_servers_and_keeps_the_rest() {
         let config = read_with(Some(FILE), "--upstream https://new", &[]).expect("a good config");
         let upstream = &config.upstreams[DEFAULT_UPSTREAM];
-        assert_eq!(upstream.servers, ["https://new".parse::<Server>().expect("a server")]);
+        assert_eq!(upstream.servers, [config::server("https://new", Path::new("/")).expect("a server")]);
         assert_eq!(upstream.connect_timeout.as_secs(), 9);
 
         let config = read_with(None, "--spec a --upstream http://new", &[]).expect("a good config");
@@ -439,6 +439,6 @@ upstreams: {default: {servers: ['http://old'], connect_timeout: 9s}}
     fn variables_of_the_file_come_from_the_same_environment() {
         let config = read_with(Some("listen: 127.0.0.1:${PORT:-1}\nspecs: []"), "", &["PORT=8081"])
             .expect("a good config");
-        assert_eq!(config.listen, ["127.0.0.1:8081"]);
+        assert_eq!(config.listen, [Listen::plain("127.0.0.1:8081")]);
     }
 }

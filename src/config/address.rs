@@ -2,19 +2,57 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use ipnet::IpNet;
 use url::{Host, Url};
 
-use super::problem::{Problem, not_built, quoted};
-use super::{Admin, OPEN_ADMIN, Scheme, Server, Target};
+use super::problem::{Problem, quoted};
+use super::{Admin, ListenAddress, OPEN_ADMIN, Scheme, Server, ServerAddress, Target};
+
+/// `unix:/path`, whose path is relative to `folder`, or an address as [`tcp`] takes it.
+pub fn listen(text: &str, folder: &Path) -> Result<ListenAddress, Problem> {
+    match unix(text, folder)? {
+        Some(path) => Ok(ListenAddress::Unix(path)),
+        None => tcp(text).map(ListenAddress::Tcp),
+    }
+}
+
+/// A server of an upstream: `http://`, `https://` or `h2c://` with a host, and a port if it is not the
+/// scheme's own; or `unix:/path`, whose path is relative to `folder`.
+pub fn server(text: &str, folder: &Path) -> Result<Server, Problem> {
+    match unix(text, folder)? {
+        Some(path) => Ok(Server { scheme: Scheme::Http, at: ServerAddress::Unix(path) }),
+        None => tcp_server(text),
+    }
+}
+
+/// The path of a unix socket; none if the text means none.
+fn unix(text: &str, folder: &Path) -> Result<Option<PathBuf>, Problem> {
+    /// What the system's addresses have room for.
+    const LONGEST: usize = 107;
+    let Some(path) = text.strip_prefix("unix:") else {
+        return match text.starts_with('/') {
+            true => Err(Problem::value(format!("{} is no address", quoted(text)))
+                .hint(format!("write `unix:{text}` for a unix socket"))),
+            false => Ok(None),
+        };
+    };
+    let path = path.strip_prefix("//").filter(|path| path.starts_with('/')).unwrap_or(path);
+    if path.is_empty() {
+        return Err(Problem::value("`unix:` names no socket").hint("write `unix:/run/standin.sock`"));
+    }
+    let path: PathBuf = folder.join(path).components().collect();
+    match path.as_os_str().len() {
+        0..=LONGEST => Ok(Some(path)),
+        length => Err(Problem::value(format!("the socket's path has {length} bytes"))
+            .hint(format!("the system takes at most {LONGEST}; choose a shorter one"))),
+    }
+}
 
 /// `host:port`, `:8080` (every interface) or `8080` (loopback), as `host:port`.
-pub fn listen(text: &str) -> Result<String, Problem> {
-    if text.starts_with("unix:") || text.starts_with('/') {
-        return Err(not_built("a unix socket"));
-    }
+fn tcp(text: &str) -> Result<String, Problem> {
     if let Some((scheme, rest)) = text.split_once("://") {
         return Err(Problem::value(format!("{} is no address", quoted(text)))
             .hint(format!("leave out `{scheme}://`: `{}`", rest.trim_end_matches('/'))));
@@ -48,7 +86,7 @@ impl Admin {
     pub fn address(text: &str) -> Result<Option<String>, Problem> {
         match text {
             "off" | "false" => Ok(None),
-            text => listen(text).map(Some),
+            text => tcp(text).map(Some),
         }
     }
 
@@ -65,7 +103,7 @@ impl Admin {
     }
 }
 
-/// An address as [`listen`] gives it. A name is loopback only if it is `localhost`: any other one is
+/// An address as [`tcp`] gives it. A name is loopback only if it is `localhost`: any other one is
 /// what a resolver makes of it.
 fn is_loopback(address: &str) -> bool {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
@@ -83,48 +121,79 @@ pub(super) fn host_name(text: &str) -> Result<String, Problem> {
     name_or_v4(text.trim_end_matches('.'))
 }
 
-impl FromStr for Server {
-    type Err = Problem;
+fn tcp_server(text: &str) -> Result<Server, Problem> {
+    let (scheme, rest) = match text.split_once("://") {
+        Some(("http", rest)) => (Scheme::Http, rest),
+        Some(("https", rest)) => (Scheme::Https, rest),
+        Some(("h2c", rest)) => (Scheme::H2c, rest),
+        Some((scheme, _)) => {
+            return Err(Problem::value(format!("unknown scheme {}", quoted(scheme)))
+                .hint("there are `http://`, `https://`, `h2c://`"));
+        }
+        None => {
+            return Err(Problem::value(format!("{} has no scheme", quoted(text)))
+                .hint(format!("write `http://{text}`")));
+        }
+    };
+    // The WHATWG rules know no `h2c`; all three have hosts as http has.
+    let stand_in = if scheme == Scheme::Https { "https" } else { "http" };
+    let url = web_url(&format!("{stand_in}://{rest}"))?;
+    if url.path() != "/" {
+        return Err(Problem::value(format!(
+            "an upstream has no path, and this one has {}",
+            quoted(url.path())
+        ))
+        .hint("leave out what comes after the port; requests keep their own path"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Problem::value("an upstream has no query and no fragment")
+            .hint("leave out what comes after the port"));
+    }
+    let host = match url.host() {
+        Some(Host::Domain(name)) => name.to_owned(),
+        Some(Host::Ipv4(ip)) => ip.to_string(),
+        Some(Host::Ipv6(ip)) => ip.to_string(),
+        None => return Err(Problem::value(format!("{} has no host", quoted(text)))),
+    };
+    match url.port_or_known_default() {
+        Some(port) if port > 0 => Ok(Server { scheme, at: ServerAddress::Tcp { host, port } }),
+        _ => Err(Problem::value("port 0 can't be connected to")),
+    }
+}
 
-    /// `http://`, `https://` or `h2c://`, a host, and a port if it is not the scheme's own.
-    fn from_str(text: &str) -> Result<Self, Problem> {
-        let (scheme, rest) = match text.split_once("://") {
-            Some(("http", rest)) => (Scheme::Http, rest),
-            Some(("https", rest)) => (Scheme::Https, rest),
-            Some(("h2c", rest)) => (Scheme::H2c, rest),
-            Some((scheme, _)) => {
-                return Err(Problem::value(format!("unknown scheme {}", quoted(scheme)))
-                    .hint("there are `http://`, `https://`, `h2c://`"));
-            }
-            None => {
-                return Err(Problem::value(format!("{} has no scheme", quoted(text)))
-                    .hint(format!("write `http://{text}`")));
-            }
+/// As a config writes it.
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+            Scheme::H2c => "h2c",
         };
-        // The WHATWG rules know no `h2c`; all three have hosts as http has.
-        let stand_in = if scheme == Scheme::Https { "https" } else { "http" };
-        let url = web_url(&format!("{stand_in}://{rest}"))?;
-        if url.path() != "/" {
-            return Err(Problem::value(format!(
-                "an upstream has no path, and this one has {}",
-                quoted(url.path())
-            ))
-            .hint("leave out what comes after the port; requests keep their own path"));
+        match &self.at {
+            ServerAddress::Tcp { host, port } if host.contains(':') => {
+                write!(f, "{scheme}://[{host}]:{port}")
+            }
+            ServerAddress::Tcp { host, port } => write!(f, "{scheme}://{host}:{port}"),
+            ServerAddress::Unix(path) => write!(f, "unix:{}", path.display()),
         }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(Problem::value("an upstream has no query and no fragment")
-                .hint("leave out what comes after the port"));
+    }
+}
+
+/// As a config writes it.
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenAddress::Tcp(address) => f.write_str(address),
+            ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
         }
-        let host = match url.host() {
-            Some(Host::Domain(name)) => name.to_owned(),
-            Some(Host::Ipv4(ip)) => ip.to_string(),
-            Some(Host::Ipv6(ip)) => ip.to_string(),
-            None => return Err(Problem::value(format!("{} has no host", quoted(text)))),
-        };
-        match url.port_or_known_default() {
-            Some(port) if port > 0 => Ok(Server { scheme, host, port }),
-            _ => Err(Problem::value("port 0 can't be connected to")),
-        }
+    }
+}
+
+/// What is asked for to see whether a server is well: a path, and a query if need be.
+pub(super) fn health_path(text: &str) -> Result<String, Problem> {
+    match text.parse::<http::uri::PathAndQuery>() {
+        Ok(path) if text.starts_with('/') && path.as_str() == text => Ok(text.to_owned()),
+        _ => Err(Problem::value(format!("{} is no path", quoted(text))).hint("write it as `/healthz`")),
     }
 }
 
@@ -275,22 +344,35 @@ mod tests {
             ("Localhost:8080", "localhost:8080"),
             ("my-host.example_1:0", "my-host.example_1:0"),
         ] {
-            assert_eq!(listen(text).as_deref(), Ok(expected), "{text}");
+            assert_eq!(tcp(text).as_deref(), Ok(expected), "{text}");
         }
     }
 
     #[test]
     fn other_texts_are_no_listeners() {
-        refuse(listen("localhost"), "`localhost` has no port; write `host:port`, `:8080` or `8080`");
-        refuse(listen("::1:80"), "`::1:80` is no address; put the IPv6 address into brackets: `[::1]:80`");
-        refuse(listen("http://a:80/"), "`http://a:80/` is no address; leave out `http://`: `a:80`");
-        refuse(listen("300.0.0.1:80"), "`300.0.0.1` is no IPv4 address");
-        refuse(listen("[zz]:80"), "`zz` is no IPv6 address");
-        refuse(listen("a:99999"), "`99999` is no port; a port is a number from 0 to 65535");
-        refuse(listen("a:+1"), "`+1` is no port; a port is a number from 0 to 65535");
-        refuse(listen("*:80"), "`*` is no host; write `:80` for every interface");
-        refuse(listen("a b:80"), "`a b` is no host name");
-        assert_eq!(listen("unix:/run/standin.sock").unwrap_err().message, "a unix socket is not built yet");
+        refuse(tcp("localhost"), "`localhost` has no port; write `host:port`, `:8080` or `8080`");
+        refuse(tcp("::1:80"), "`::1:80` is no address; put the IPv6 address into brackets: `[::1]:80`");
+        refuse(tcp("http://a:80/"), "`http://a:80/` is no address; leave out `http://`: `a:80`");
+        refuse(tcp("300.0.0.1:80"), "`300.0.0.1` is no IPv4 address");
+        refuse(tcp("[zz]:80"), "`zz` is no IPv6 address");
+        refuse(tcp("a:99999"), "`99999` is no port; a port is a number from 0 to 65535");
+        refuse(tcp("a:+1"), "`+1` is no port; a port is a number from 0 to 65535");
+        refuse(tcp("*:80"), "`*` is no host; write `:80` for every interface");
+        refuse(tcp("a b:80"), "`a b` is no host name");
+    }
+
+    #[test]
+    fn a_unix_socket_is_a_path_of_the_config_s_folder() {
+        for (text, expected) in [
+            ("unix:/run/a.sock", "/run/a.sock"),
+            ("unix:///run/a.sock", "/run/a.sock"),
+            ("unix:./a.sock", "/etc/a.sock"),
+        ] {
+            let path = PathBuf::from(expected);
+            assert_eq!(listen(text, Path::new("/etc")), Ok(ListenAddress::Unix(path.clone())), "{text}");
+            let found = server(text, Path::new("/etc"));
+            assert_eq!(found, Ok(Server { scheme: Scheme::Http, at: ServerAddress::Unix(path) }), "{text}");
+        }
     }
 
     #[test]
@@ -326,13 +408,14 @@ mod tests {
             ("h2c://api", Scheme::H2c, "api", 80),
             ("https://[::1]:8443", Scheme::Https, "::1", 8443),
         ] {
-            assert_eq!(text.parse(), Ok(Server { scheme, host: host.into(), port }), "{text}");
+            let at = ServerAddress::Tcp { host: host.into(), port };
+            assert_eq!(server(text, Path::new("/")), Ok(Server { scheme, at }), "{text}");
         }
     }
 
     #[test]
     fn an_upstream_is_no_more_than_that() {
-        let parse = Server::from_str;
+        let parse = |text| server(text, Path::new("/"));
         refuse(parse("api:9000"), "`api:9000` has no scheme; write `http://api:9000`");
         refuse(parse("ftp://api"), "unknown scheme `ftp`; there are `http://`, `https://`, `h2c://`");
         refuse(

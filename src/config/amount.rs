@@ -83,6 +83,18 @@ pub(super) fn count(text: &str) -> Result<usize, Problem> {
     at_least_one(number)
 }
 
+/// How many entries are kept, maybe none; as many as memory can be given for.
+pub(super) fn entries(text: &str) -> Result<usize, Problem> {
+    const MOST: usize = 1_000_000;
+    match text {
+        "0" => Ok(0),
+        text => match count(text)? {
+            number if number > MOST => Err(Problem::value(format!("{number} are too many; at most {MOST}"))),
+            number => Ok(number),
+        },
+    }
+}
+
 /// Worker threads: a number that a machine could have.
 pub(super) fn threads(text: &str) -> Result<usize, Problem> {
     const MOST: usize = 1024;

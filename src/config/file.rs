@@ -2,13 +2,14 @@
 
 use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
 use super::problem::{self, Problem, quoted};
 use super::section::{Item, Reader, Section};
 use super::{
-    Admin, Callbacks, Config, DEFAULT_UPSTREAM, Limits, Log, LogFormat, Mode, NO_UPSTREAM, Order, Reload,
-    Rule, Selector, Server, Shutdown, Source, Spec, Target, Unmatched, Upstream, address, amount, level,
-    source,
+    Admin, Callbacks, Changes, Config, DEFAULT_UPSTREAM, Delay, Health, Host, Journal, KeyPair, Limits,
+    Listen, Log, LogFormat, Missing, Mode, NO_UPSTREAM, Order, Reload, Rule, Selector, Shutdown, Source,
+    Spec, Target, Unmatched, Upstream, UpstreamTls, address, amount, level, missing, source,
 };
 use crate::diagnostic::{Diagnostic, Severity, nearest};
 use crate::tree::{self, Kind, Tree};
@@ -56,15 +57,18 @@ fn config(keys: &mut Section<'_>, folder: &Path) -> Config {
     let names: Vec<&str> = upstreams.iter().map(|(name, _)| *name).chain([DEFAULT_UPSTREAM]).collect();
 
     let config = Config {
-        listen: keys.key("listen", |item| item.one_or_more(listen)).unwrap_or(default.listen),
+        listen: keys
+            .key("listen", |item| item.one_or_more(|item| listen(item, folder)))
+            .unwrap_or(default.listen),
         admin: keys.key("admin", admin).unwrap_or(default.admin),
         upstreams: upstreams
             .iter()
-            .filter_map(|(name, item)| Some(((*name).to_owned(), upstream(item)?)))
+            .filter_map(|(name, item)| Some(((*name).to_owned(), upstream(item, folder)?)))
             .collect(),
         specs: keys.key("specs", |item| item.list(|item| spec(item, folder, &names))).unwrap_or_default(),
         mode: keys.scalar("mode", Mode::from_str).unwrap_or(default.mode),
-        rules: keys.key("rules", |item| item.list(rule)).unwrap_or_default(),
+        missing: keys.key("missing", missing).unwrap_or(default.missing),
+        rules: keys.key("rules", |item| item.list(|item| rule(item, &names))).unwrap_or_default(),
         unmatched: keys.scalar("unmatched", Unmatched::from_str).unwrap_or(default.unmatched),
         overrides: keys.boolean("overrides").unwrap_or(default.overrides),
         reveal: keys.boolean("reveal").unwrap_or(default.reveal),
@@ -74,9 +78,9 @@ fn config(keys: &mut Section<'_>, folder: &Path) -> Config {
         reading: keys.key("reading", |item| item.section(reading)).unwrap_or_default(),
         threads: keys.scalar("threads", amount::threads),
         shutdown: keys.key("shutdown", |item| item.section(shutdown)).unwrap_or_default(),
+        journal: keys.key("journal", |item| item.section(journal)).unwrap_or_default(),
         log: keys.key("log", |item| item.section(log)).unwrap_or_default(),
     };
-    keys.not_yet("missing");
     keys.key("validate", |item| {
         item.section(|keys| {
             keys.only("request", &["off", "false"]);
@@ -85,21 +89,28 @@ fn config(keys: &mut Section<'_>, folder: &Path) -> Config {
         })
     });
     keys.only("cors", &["off", "false"]);
-    keys.not_yet("journal");
     keys.only("state", &["memory"]);
     config
 }
 
-fn listen(item: &Item<'_>) -> Option<String> {
+fn listen(item: &Item<'_>, folder: &Path) -> Option<Listen> {
+    let address = |item: &Item<'_>| item.scalar(|text| address::listen(text, folder));
     if !item.is_section() {
-        return item.scalar(address::listen);
+        return Some(Listen { address: address(item)?, tls: None, h2c: false });
     }
     item.section(|keys| {
-        let address = keys.required("address", |item| item.scalar(address::listen));
-        keys.not_yet("tls");
-        keys.only("h2c", &["off", "false"]);
-        address
+        let address = keys.required("address", address);
+        let tls = keys.key("tls", |item| item.section(|keys| key_pair(keys, folder)));
+        let h2c = keys.boolean("h2c").unwrap_or(false);
+        Some(Listen { address: address?, tls: tls.flatten(), h2c })
     })?
+}
+
+/// A certificate chain and its key, which make sense together only.
+fn key_pair(keys: &mut Section<'_>, folder: &Path) -> Option<KeyPair> {
+    let cert = keys.required("cert", |item| item.string(|text| source::root(text, folder)));
+    let key = keys.required("key", |item| item.string(|text| source::root(text, folder)));
+    Some(KeyPair { cert: cert?, key: key? })
 }
 
 fn admin(item: &Item<'_>) -> Option<Admin> {
@@ -135,22 +146,60 @@ fn token(text: &str) -> Result<String, Problem> {
     Ok(text.to_owned())
 }
 
-fn upstream(item: &Item<'_>) -> Option<Upstream> {
+fn upstream(item: &Item<'_>, folder: &Path) -> Option<Upstream> {
     item.section(|keys| {
-        let servers = keys.required("servers", |item| item.one_or_more(|item| item.string(Server::from_str)));
+        let server = |item: &Item<'_>| item.string(|text| address::server(text, folder));
+        let servers = keys.required("servers", |item| item.one_or_more(server));
+        let health = keys.key("health", |item| item.section(health)).flatten();
         let connect_timeout = keys.scalar("connect_timeout", amount::some_time);
         let response_timeout = keys.scalar("response_timeout", amount::some_time);
-        keys.not_yet("health");
-        keys.not_yet("tls");
-        keys.only("host", &["preserve"]);
+        let idle_timeout = keys.scalar("idle_timeout", amount::some_time);
+        let tls = keys.key("tls", |item| item.section(|keys| upstream_tls(keys, folder)));
+        let host = keys.scalar("host", Host::from_str);
+        let changes = Changes::keys(keys);
 
         let default = Upstream::new(servers?);
         Some(Upstream {
+            health,
             connect_timeout: connect_timeout.unwrap_or(default.connect_timeout),
             response_timeout: response_timeout.unwrap_or(default.response_timeout),
-            ..default
+            idle_timeout: idle_timeout.unwrap_or(default.idle_timeout),
+            tls: tls.unwrap_or(default.tls),
+            host: host.unwrap_or(default.host),
+            changes,
+            servers: default.servers,
         })
     })?
+}
+
+fn health(keys: &mut Section<'_>) -> Option<Health> {
+    const INTERVAL: Duration = Duration::from_secs(5);
+    let path = keys.required("path", |item| item.string(address::health_path));
+    let interval = keys.scalar("interval", amount::some_time).unwrap_or(INTERVAL);
+    Some(Health { path: path?, interval })
+}
+
+fn upstream_tls(keys: &mut Section<'_>, folder: &Path) -> UpstreamTls {
+    let mut file = |key| keys.string(key, |text| source::root(text, folder));
+    let (ca, cert, key) = (file("ca"), file("cert"), file("key"));
+    let client = match (cert, key) {
+        (Some(cert), Some(key)) => Some(KeyPair { cert, key }),
+        (None, None) => None,
+        (Some(_), None) => {
+            keys.missing("key");
+            None
+        }
+        (None, Some(_)) => {
+            keys.missing("cert");
+            None
+        }
+    };
+    UpstreamTls {
+        ca,
+        sni: keys.string("sni", address::host_name),
+        verify: keys.boolean("verify").unwrap_or(true),
+        client,
+    }
 }
 
 fn spec(item: &Item<'_>, folder: &Path, upstreams: &[&str]) -> Option<Spec> {
@@ -180,17 +229,43 @@ fn known(name: &str, upstreams: &[&str]) -> Result<String, Problem> {
     })
 }
 
-fn rule(item: &Item<'_>) -> Option<Rule> {
+fn rule(item: &Item<'_>, upstreams: &[&str]) -> Option<Rule> {
     item.section(|keys| {
         let operations =
             keys.required("operations", |item| item.one_or_more(|item| item.string(Selector::from_str)));
         let mode = keys.scalar("mode", Mode::from_str);
         let unmatched = keys.scalar("unmatched", Unmatched::from_str);
-        keys.not_yet("delay");
+        let missing = keys.key("missing", missing);
+        let upstream = keys.string("upstream", |name| known(name, upstreams));
+        let delay = keys.key("delay", delay);
+        let changes = Changes::keys(keys);
         keys.not_yet("fault");
-        keys.not_yet("missing");
-        Some(Rule { operations: operations?, mode, unmatched })
+        Some(Rule { operations: operations?, mode, missing, unmatched, upstream, delay, changes })
     })?
+}
+
+fn missing(item: &Item<'_>) -> Option<Missing> {
+    let entries = item.list(|item| item.scalar(missing::Entry::from_str))?;
+    Some(Missing::new(entries))
+}
+
+fn delay(item: &Item<'_>) -> Option<Delay> {
+    if !item.is_section() {
+        return item.scalar(amount::duration).map(Delay::Fixed);
+    }
+    let delay = item.section(|keys| {
+        let mut time = |key| keys.scalar(key, amount::duration);
+        let (min, max, median, p99) = (time("min"), time("max"), time("median"), time("p99"));
+        match (min, max, median, p99) {
+            (Some(min), Some(max), None, None) if min <= max => Ok(Delay::Between { min, max }),
+            (None, None, Some(median), Some(p99)) if !median.is_zero() && median <= p99 => {
+                Ok(Delay::LogNormal { median, p99 })
+            }
+            _ => Err(Problem::value("a delay of chance has two bounds, the lower one first")
+                .hint("write `{min: 50ms, max: 200ms}` or `{median: 80ms, p99: 400ms}`")),
+        }
+    })?;
+    delay.map_err(|problem| item.refuse(problem)).ok()
 }
 
 fn callbacks(keys: &mut Section<'_>) -> Callbacks {
@@ -258,6 +333,20 @@ fn shutdown(keys: &mut Section<'_>) -> Shutdown {
     }
 }
 
+fn journal(keys: &mut Section<'_>) -> Journal {
+    let default = Journal::default();
+    let name = |item: &Item<'_>| {
+        item.string(|text| {
+            text.parse().map_err(|_| Problem::value(format!("{} is no field name", quoted(text))))
+        })
+    };
+    Journal {
+        entries: keys.scalar("entries", amount::entries).unwrap_or(default.entries),
+        bodies: keys.scalar("bodies", amount::size).unwrap_or(default.bodies),
+        redact: keys.key("redact", |item| item.list(name)).unwrap_or(default.redact),
+    }
+}
+
 fn log(keys: &mut Section<'_>) -> Log {
     let default = Log::default();
     Log {
@@ -270,9 +359,7 @@ impl FromStr for Mode {
     type Err = Problem;
 
     fn from_str(text: &str) -> Result<Self, Problem> {
-        let words =
-            [("mock", Some(Mode::Mock)), ("pass", Some(Mode::Pass)), ("match", None), ("fallback", None)];
-        problem::word(text, &words)
+        problem::word(text, &Mode::ALL.map(|mode| (mode.as_str(), Some(mode))))
     }
 }
 
@@ -283,10 +370,18 @@ impl FromStr for Unmatched {
         let words = [
             ("example", Some(Unmatched::Example)),
             ("reject", Some(Unmatched::Reject)),
+            ("upstream", Some(Unmatched::Upstream)),
             ("generate", None),
-            ("upstream", None),
         ];
         problem::word(text, &words)
+    }
+}
+
+impl FromStr for Host {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        problem::word(text, &[("preserve", Some(Host::Preserve)), ("upstream", Some(Host::Upstream))])
     }
 }
 
@@ -311,7 +406,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{Scheme, Segment};
+    use crate::config::{self, Fields, ListenAddress, Prefix, Segment, ServerAddress};
 
     fn environment(name: &str) -> Option<String> {
         match name {
@@ -346,6 +441,10 @@ mod tests {
         assert_eq!(messages, expected);
     }
 
+    fn server(text: &str) -> config::Server {
+        config::server(text, Path::new("/etc/standin")).expect("a server")
+    }
+
     #[track_caller]
     fn good(yaml: &str) -> Config {
         read(yaml).unwrap_or_else(|problems| panic!("{problems}"))
@@ -371,7 +470,7 @@ mod tests {
     #[test]
     fn the_example_file_shows_the_defaults() {
         let example = include_str!("../../config/standin.yaml");
-        let servers = vec!["http://127.0.0.1:9000".parse().expect("a server")];
+        let servers = vec![server("http://127.0.0.1:9000")];
         let upstreams = [("default".to_owned(), Upstream::new(servers))].into();
         let folder = Path::new("/etc/standin");
         let read = parse("standin.yaml", example, &|_| None, folder).expect("the example is valid");
@@ -390,21 +489,38 @@ mod tests {
     #[test]
     fn every_key_comes_to_its_place() {
         let seconds = Duration::from_secs;
-        let server = |text: &str| Server::from_str(text).expect("a server");
+        let name = http::HeaderName::from_static;
+        let value = http::HeaderValue::from_static;
         let config = good(
             r#"
-listen: [":8080", {address: "[::1]:8443", h2c: false}, 8081]
+listen:
+  - :8080
+  - {address: "[::1]:8443", tls: {cert: c.pem, key: /k.pem}}
+  - {address: 8081, h2c: true}
+  - unix:standin.sock
 admin: {address: 0.0.0.0:9900, token: "s3cret", hosts: [Standin.Example]}
 upstreams:
   default: {servers: ["http://a", "h2c://b:1"], connect_timeout: 1s, response_timeout: 2m, host: preserve}
-  other: {servers: https://c}
+  other:
+    servers: [https://c, "unix:/run/c.sock"]
+    health: {path: /up?deep=1, interval: 2s}
+    idle_timeout: 30s
+    tls: {ca: ca.pem, sni: c.internal, verify: false, cert: client.pem, key: client.key}
+    host: upstream
+    headers: {request: {remove: [cookie]}}
+    path: {strip: /api/, add: /}
 specs:
   - {source: specs/a.yaml, base_path: /v1/, upstream: other, mode: pass, remote: true, root: ../shared}
   - source: /b.json
 mode: pass
+missing: [404, 5XX, timeout, reset]
 rules:
   - {operations: [createUser, GET /user/*, "tag:billing"], mode: mock}
-  - {operations: /x/**, unmatched: reject}
+  - {operations: /x/**, unmatched: reject, upstream: other, delay: {min: 1s, max: 2s}, missing: [connect]}
+  - operations: a
+    delay: 5ms
+    headers: {request: {set: {x-a: 1}, add: {x-b: "2"}}, response: {remove: [server, via]}}
+    path: {add: /v2}
 unmatched: reject
 validate: {request: off, response: off, security: off}
 overrides: false
@@ -428,13 +544,25 @@ limits: {connections: 1, header: 2KiB, headers: 3, uri: 4KB, write_timeout: 5s, 
 reading: {size: 1MiB, depth: 7, nodes: 8, aliases: 9}
 threads: 2
 shutdown: {pre_drain: 5s, drain: 0s}
+journal: {entries: 0, bodies: 1KiB, redact: [X-Secret]}
 state: memory
 log: {format: json, level: "warn,standin=debug"}
 "#,
         );
         let route = |method, path| Selector::Route { method, path };
         let expected = Config {
-            listen: vec!["0.0.0.0:8080".into(), "[::1]:8443".into(), "127.0.0.1:8081".into()],
+            listen: vec![
+                Listen::plain("0.0.0.0:8080"),
+                Listen {
+                    tls: Some(KeyPair { cert: "/etc/standin/c.pem".into(), key: "/k.pem".into() }),
+                    ..Listen::plain("[::1]:8443")
+                },
+                Listen { h2c: true, ..Listen::plain("127.0.0.1:8081") },
+                Listen {
+                    address: ListenAddress::Unix("/etc/standin/standin.sock".into()),
+                    ..Listen::plain("")
+                },
+            ],
             admin: Admin {
                 address: Some("0.0.0.0:9900".into()),
                 token: Some("s3cret".into()),
@@ -444,15 +572,34 @@ log: {format: json, level: "warn,standin=debug"}
                 (
                     "default".to_owned(),
                     Upstream {
-                        servers: vec![
-                            server("http://a"),
-                            Server { scheme: Scheme::H2c, host: "b".into(), port: 1 },
-                        ],
                         connect_timeout: seconds(1),
                         response_timeout: seconds(120),
+                        ..Upstream::new(vec![server("http://a"), server("h2c://b:1")])
                     },
                 ),
-                ("other".to_owned(), Upstream::new(vec![server("https://c")])),
+                (
+                    "other".to_owned(),
+                    Upstream {
+                        health: Some(Health { path: "/up?deep=1".into(), interval: seconds(2) }),
+                        idle_timeout: seconds(30),
+                        tls: UpstreamTls {
+                            ca: Some("/etc/standin/ca.pem".into()),
+                            sni: Some("c.internal".into()),
+                            verify: false,
+                            client: Some(KeyPair {
+                                cert: "/etc/standin/client.pem".into(),
+                                key: "/etc/standin/client.key".into(),
+                            }),
+                        },
+                        host: Host::Upstream,
+                        changes: Changes {
+                            request: Some(Fields { remove: vec![name("cookie")], ..Fields::default() }),
+                            response: None,
+                            prefix: Some(Prefix { strip: Some("/api".into()), add: None }),
+                        },
+                        ..Upstream::new(vec![server("https://c"), server("unix:/run/c.sock")])
+                    },
+                ),
             ]
             .into(),
             specs: vec![
@@ -475,14 +622,40 @@ log: {format: json, level: "warn,standin=debug"}
                         Selector::Tag("billing".into()),
                     ],
                     mode: Some(Mode::Mock),
-                    unmatched: None,
+                    ..Rule::default()
                 },
                 Rule {
                     operations: vec![route(None, vec![Segment::Literal("x".into()), Segment::Any])],
-                    mode: None,
                     unmatched: Some(Unmatched::Reject),
+                    upstream: Some("other".into()),
+                    delay: Some(Delay::Between { min: seconds(1), max: seconds(2) }),
+                    missing: Some(Missing::new([missing::Entry::Connect])),
+                    ..Rule::default()
+                },
+                Rule {
+                    operations: vec![Selector::Id("a".into())],
+                    delay: Some(Delay::Fixed(Duration::from_millis(5))),
+                    changes: Changes {
+                        request: Some(Fields {
+                            set: vec![(name("x-a"), value("1"))],
+                            add: vec![(name("x-b"), value("2"))],
+                            ..Fields::default()
+                        }),
+                        response: Some(Fields {
+                            remove: vec![name("server"), name("via")],
+                            ..Fields::default()
+                        }),
+                        prefix: Some(Prefix { strip: None, add: Some("/v2".into()) }),
+                    },
+                    ..Rule::default()
                 },
             ],
+            missing: Missing::new([
+                missing::Entry::Status(404),
+                missing::Entry::Class(5),
+                missing::Entry::Timeout,
+                missing::Entry::Reset,
+            ]),
             unmatched: Unmatched::Reject,
             overrides: false,
             reveal: false,
@@ -511,6 +684,7 @@ log: {format: json, level: "warn,standin=debug"}
             },
             threads: Some(2),
             shutdown: Shutdown { pre_drain: seconds(5), drain: seconds(0) },
+            journal: Journal { entries: 0, bodies: 1024, redact: vec![name("x-secret")] },
             log: Log { format: LogFormat::Json, level: "warn,standin=debug".into() },
         };
         assert_eq!(config, expected);
@@ -607,10 +781,11 @@ log: {format: json, level: "warn,standin=debug"}
         );
         assert_eq!(config.threads, Some(3));
         assert!(config.reveal);
-        assert_eq!(config.listen, ["127.0.0.1:1"]);
+        assert_eq!(config.listen, [Listen::plain("127.0.0.1:1")]);
         assert_eq!(config.admin.token.as_deref(), Some("0123"));
         assert_eq!(config.callbacks.delay, Duration::from_secs(3));
-        assert_eq!(config.upstreams["default"].servers[0].host, "api");
+        let at = ServerAddress::Tcp { host: "api".into(), port: 80 };
+        assert_eq!(config.upstreams["default"].servers[0].at, at);
     }
 
     #[test]
@@ -641,7 +816,6 @@ log: {format: json, level: "warn,standin=debug"}
 
     #[test]
     fn what_is_not_built_yet_says_so() {
-        check("missing: [404]", &format!("c:1:1: `missing` is not built yet; {SILENT}"));
         check(
             "validate: {request: report}",
             &format!("c:1:21: `validate.request`: `report` is not built yet; {SILENT}"),
@@ -653,51 +827,76 @@ log: {format: json, level: "warn,standin=debug"}
         );
         check("limits: {body_rate: 1KiB}", &format!("c:1:10: `limits.body_rate` is not built yet; {SILENT}"));
         check_messages("cors: true", &["c:1:7: `cors`: `true` is not built yet"]);
-        check_messages("journal:", &["c:1:1: `journal` is not built yet"]);
-        check_messages("journal: {entries: 1}", &["c:1:1: `journal` is not built yet"]);
         check_messages("state: redis://a", &["c:1:8: `state`: `redis://a` is not built yet"]);
         check_messages("state: {a: b}", &["c:1:8: `state`: this is not built yet"]);
         check_messages("callbacks: {store: /data}", &["c:1:20: `callbacks.store`: `/data` is not built yet"]);
         check_messages("callbacks: {secret: a}", &["c:1:13: `callbacks.secret` is not built yet"]);
         check_messages("callbacks: {secret_file: a}", &["c:1:13: `callbacks.secret_file` is not built yet"]);
         check_messages("limits: {header_timeout: 1s}", &["c:1:10: `limits.header_timeout` is not built yet"]);
-        check_messages(
-            "listen: {address: ':1', h2c: true}",
-            &["c:1:30: `listen.h2c`: `true` is not built yet"],
-        );
-        check_messages("listen: [{address: ':1', tls: {}}]", &["c:1:26: `listen[0].tls` is not built yet"]);
-        check_messages("listen: unix:/run/a", &["c:1:9: `listen`: a unix socket is not built yet"]);
-    }
-
-    #[test]
-    fn upstreams_rules_and_modes_say_what_is_not_built_yet() {
-        let upstream = |more: &str| format!("upstreams: {{a: {{servers: ['http://b'], {more}}}}}");
-        check_messages(&upstream("health: {}"), &["c:1:40: `upstreams.a.health` is not built yet"]);
-        check_messages(&upstream("tls: {}"), &["c:1:40: `upstreams.a.tls` is not built yet"]);
-        check_messages(
-            &upstream("host: upstream"),
-            &["c:1:46: `upstreams.a.host`: `upstream` is not built yet"],
-        );
-        for key in ["delay", "fault", "missing"] {
-            let expected = format!("c:1:25: `rules[0].{key}` is not built yet");
-            check_messages(&format!("rules: [{{operations: a, {key}: 1}}]"), &[&expected]);
-        }
+        check_messages("rules: [{operations: a, fault: 1}]", &["c:1:25: `rules[0].fault` is not built yet"]);
         check(
-            "mode: match",
+            "unmatched: generate",
             concat!(
-                "c:1:7: `mode`: `match` is not built yet; this version has `mock`, `pass`; Standin ",
+                "c:1:12: `unmatched`: `generate` is not built yet; this version has `example`, `reject`, \
+                 `upstream`; Standin ",
                 env!("CARGO_PKG_VERSION"),
                 " ignores no value silently"
             ),
         );
-        check_messages(
-            "specs: [{source: a, mode: fallback}]",
-            &["c:1:27: `specs[0].mode`: `fallback` is not built yet"],
+    }
+
+    #[test]
+    fn an_upstream_s_parts_are_checked() {
+        let upstream = |more: &str| format!("upstreams: {{a: {{servers: ['http://b'], {more}}}}}");
+        check(&upstream("health: {}"), "c:1:48: `upstreams.a.health` has no `path`");
+        check(
+            &upstream("health: {path: up}"),
+            "c:1:55: `upstreams.a.health.path`: `up` is no path; write it as `/healthz`",
         );
-        check_messages("unmatched: generate", &["c:1:12: `unmatched`: `generate` is not built yet"]);
+        check(&upstream("tls: {cert: a}"), "c:1:45: `upstreams.a.tls` has no `key`");
+        check_messages(&upstream("host: mine"), &["c:1:46: `upstreams.a.host`: unknown value `mine`"]);
+        check(
+            &upstream("headers: {request: {set: {Host: a}}}"),
+            "c:1:72: `upstreams.a.headers.request.set.Host`: `Host` is the proxy's own; see `host` of `upstreams`",
+        );
         check_messages(
-            "rules: [{operations: a, unmatched: upstream}]",
-            &["c:1:36: `rules[0].unmatched`: `upstream` is not built yet"],
+            &upstream("headers: {response: {remove: [transfer-encoding]}}"),
+            &["c:1:70: `upstreams.a.headers.response.remove[0]`: `transfer-encoding` is the proxy's own"],
+        );
+        check_messages(
+            &upstream("path: {strip: api}"),
+            &["c:1:54: `upstreams.a.path.strip`: `api` does not begin with `/`"],
+        );
+    }
+
+    #[test]
+    fn a_rule_s_parts_are_checked() {
+        let rule = |more: &str| format!("rules: [{{operations: a, {more}}}]");
+        check(
+            &rule("missing: [600]"),
+            "c:1:35: `rules[0].missing[0]`: `600` is no status and no failure; write a status from 200 to 599, \
+             `5XX`, `connect`, `timeout` or `reset`",
+        );
+        check(
+            &rule("delay: {min: 2s, max: 1s}"),
+            "c:1:32: `rules[0].delay`: a delay of chance has two bounds, the lower one first; write `{min: 50ms, \
+             max: 200ms}` or `{median: 80ms, p99: 400ms}`",
+        );
+        check_messages(&rule("delay: 5"), &["c:1:32: `rules[0].delay`: `5` has no unit"]);
+        check(
+            &rule("upstream: b"),
+            "c:1:35: `rules[0].upstream`: there is no upstream `b`; there are `default`",
+        );
+    }
+
+    #[test]
+    fn a_listener_s_parts_are_checked() {
+        check("listen: {address: ':1', tls: {cert: a}}", "c:1:30: `listen.tls` has no `key`");
+        check_messages("listen: /run/a", &["c:1:9: `listen`: `/run/a` is no address"]);
+        check_messages("listen: 'unix:'", &["c:1:9: `listen`: `unix:` names no socket"]);
+        check_messages(
+            &format!("listen: unix:/{}", "a".repeat(120)),
+            &["c:1:9: `listen`: the socket's path has 121 bytes"],
         );
     }
 

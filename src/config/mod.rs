@@ -16,6 +16,12 @@ mod file;
 
 mod selector;
 
+mod missing;
+
+mod delay;
+
+mod change;
+
 mod source;
 
 mod address;
@@ -30,9 +36,12 @@ mod variable;
 
 mod problem;
 
-pub use address::listen;
+pub use address::{listen, server};
 pub use amount::duration;
+pub use change::{Changes, Fields, Prefix};
+pub use delay::Delay;
 pub use level::level;
+pub use missing::Missing;
 pub use problem::Problem;
 pub use source::{root, source, sources};
 
@@ -82,12 +91,14 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
 /// Everything that the config file, the environment and the flags decide.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// `host:port` each, IPv6 in brackets; at least one.
-    pub listen: Vec<String>,
+    /// At least one.
+    pub listen: Vec<Listen>,
     pub admin: Admin,
     pub upstreams: std::collections::BTreeMap<String, Upstream>,
     pub specs: Vec<Spec>,
     pub mode: Mode,
+    /// What `fallback` takes for "has not got it", where no rule says.
+    pub missing: Missing,
     pub rules: Vec<Rule>,
     pub unmatched: Unmatched,
     pub overrides: bool,
@@ -100,7 +111,33 @@ pub struct Config {
     /// Worker threads; none: the cores that the process may use.
     pub threads: Option<usize>,
     pub shutdown: Shutdown,
+    pub journal: Journal,
     pub log: Log,
+}
+
+/// A listener of the data port.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listen {
+    pub address: ListenAddress,
+    /// None: plain text.
+    pub tls: Option<KeyPair>,
+    /// Whether HTTP/2 without TLS is taken beside HTTP/1.1, by prior knowledge (RFC 9113, 3.3).
+    pub h2c: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// `host:port`, IPv6 in brackets.
+    Tcp(String),
+    /// A unix socket, absolute.
+    Unix(PathBuf),
+}
+
+/// A certificate chain and its private key, each a PEM file; absolute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPair {
+    pub cert: PathBuf,
+    pub key: PathBuf,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -114,18 +151,67 @@ pub struct Admin {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Upstream {
+    /// At least one.
     pub servers: Vec<Server>,
+    /// None: only what requests meet says whether a server is healthy.
+    pub health: Option<Health>,
+    /// For the connection, TLS handshake included.
     pub connect_timeout: Duration,
     /// From the request's end to the response header.
     pub response_timeout: Duration,
+    /// How long a connection that nobody uses is kept.
+    pub idle_timeout: Duration,
+    pub tls: UpstreamTls,
+    pub host: Host,
+    /// Of everything that passes to it, where no rule says otherwise.
+    pub changes: Changes,
 }
 
+/// One server of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Server {
     pub scheme: Scheme,
-    /// A name or an IP literal without brackets.
-    pub host: String,
-    pub port: u16,
+    pub at: ServerAddress,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ServerAddress {
+    Tcp {
+        /// A name or an IP literal without brackets.
+        host: String,
+        port: u16,
+    },
+    /// A unix socket, absolute.
+    Unix(PathBuf),
+}
+
+/// Asks each server, again and again, whether it is well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// Begins with `/`.
+    pub path: String,
+    pub interval: Duration,
+}
+
+/// How `https` servers are met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// A PEM file of authorities, instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// The name that is asked for and that the certificate has to have; none: the server's own.
+    pub sni: Option<String>,
+    pub verify: bool,
+    /// Shown to servers that ask for one.
+    pub client: Option<KeyPair>,
+}
+
+/// Which `Host` the upstream gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Host {
+    /// The client's.
+    Preserve,
+    /// The server's own, with its port if that is not the scheme's.
+    Upstream,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -196,15 +282,24 @@ impl Spec {
 /// What happens to an operation's requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mode {
+    /// Answered from the document.
     Mock,
+    /// Answered where an example fits, else passed.
+    Match,
+    /// Passed; answered where the upstream has not got it.
+    Fallback,
     Pass,
 }
 
 impl Mode {
+    pub const ALL: [Mode; 4] = [Mode::Mock, Mode::Match, Mode::Fallback, Mode::Pass];
+
     /// The word for it in config, documents, metrics and the admin port.
     pub fn as_str(self) -> &'static str {
         match self {
             Mode::Mock => "mock",
+            Mode::Match => "match",
+            Mode::Fallback => "fallback",
             Mode::Pass => "pass",
         }
     }
@@ -215,13 +310,36 @@ impl Mode {
 pub enum Unmatched {
     Example,
     Reject,
+    /// The request passes.
+    Upstream,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+/// What is said about some operations.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rule {
     pub operations: Vec<Selector>,
     pub mode: Option<Mode>,
+    pub missing: Option<Missing>,
     pub unmatched: Option<Unmatched>,
+    /// A name of `upstreams`.
+    pub upstream: Option<String>,
+    pub delay: Option<Delay>,
+    pub changes: Changes,
+}
+
+impl Rule {
+    /// What `self` does not say, as `next` says it; for `self`'s operations.
+    pub fn or(self, next: &Rule) -> Rule {
+        Rule {
+            operations: self.operations,
+            mode: self.mode.or(next.mode),
+            missing: self.missing.or_else(|| next.missing.clone()),
+            unmatched: self.unmatched.or(next.unmatched),
+            upstream: self.upstream.or_else(|| next.upstream.clone()),
+            delay: self.delay.or(next.delay),
+            changes: self.changes.or(&next.changes),
+        }
+    }
 }
 
 /// Which operations a rule is for.
@@ -304,6 +422,17 @@ pub struct Shutdown {
     pub drain: Duration,
 }
 
+/// The last exchanges, for the admin port.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Journal {
+    /// How many are kept; 0: none.
+    pub entries: usize,
+    /// Bytes of each body that are kept; 0: none.
+    pub bodies: usize,
+    /// Fields whose values are not kept.
+    pub redact: Vec<http::HeaderName>,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Log {
     pub format: LogFormat,
@@ -320,11 +449,12 @@ pub enum LogFormat {
 impl Default for Config {
     fn default() -> Self {
         Config {
-            listen: vec!["127.0.0.1:8080".into()],
+            listen: vec![Listen::plain("127.0.0.1:8080")],
             admin: Admin::default(),
             upstreams: Default::default(),
             specs: Vec::new(),
             mode: Mode::Mock,
+            missing: Missing::default(),
             rules: Vec::new(),
             unmatched: Unmatched::Example,
             overrides: true,
@@ -335,8 +465,16 @@ impl Default for Config {
             limits: Limits::default(),
             threads: None,
             shutdown: Shutdown::default(),
+            journal: Journal::default(),
             log: Log::default(),
         }
+    }
+}
+
+impl Listen {
+    /// A listener without TLS, at `host:port`.
+    pub fn plain(address: &str) -> Self {
+        Listen { address: ListenAddress::Tcp(address.to_owned()), tls: None, h2c: false }
     }
 }
 
@@ -350,9 +488,27 @@ impl Upstream {
     pub fn new(servers: Vec<Server>) -> Self {
         Upstream {
             servers,
+            health: None,
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(60),
+            tls: UpstreamTls::default(),
+            host: Host::Preserve,
+            changes: Changes::default(),
         }
+    }
+}
+
+impl Default for UpstreamTls {
+    fn default() -> Self {
+        UpstreamTls { ca: None, sni: None, verify: true, client: None }
+    }
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        let redact = ["authorization", "cookie", "set-cookie", "x-api-key"];
+        Journal { entries: 1000, bodies: 16 << 10, redact: redact.map(http::HeaderName::from_static).into() }
     }
 }
 
@@ -417,7 +573,7 @@ mod tests {
         let mut new = Config { mode: Mode::Pass, ..Config::default() };
         assert!(needs_restart(&old, &new).is_empty());
 
-        new.listen.push(":0".into());
+        new.listen.push(Listen::plain(":0"));
         new.admin.address = None;
         new.threads = Some(2);
         new.log.format = LogFormat::Json;

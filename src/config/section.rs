@@ -233,10 +233,15 @@ impl<'t> Section<'t> {
         match self.item(key) {
             Some(item) => read(&item),
             None => {
-                self.report(MISSING_KEY, format!("`{}` has no `{key}`", self.item.name));
+                self.missing(key);
                 None
             }
         }
+    }
+
+    /// A key that another one asks for, and that is not there.
+    pub(super) fn missing(&self, key: &str) {
+        self.report(MISSING_KEY, format!("`{}` has no `{key}`", self.item.name));
     }
 
     /// A key of the contract that is not built yet.

@@ -16,7 +16,7 @@ use super::message::sequence;
 use super::reply::Content;
 use super::template::Template;
 use super::{Mocks, Operation, Summary, body, lint, route};
-use crate::config::{Config, Mode, Unmatched};
+use crate::config::{Config, Mode, Rule, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, Report, Severity};
 use crate::spec::document::{self, Document, Example, FormField, Location, Media, Parameter, Shown, Style};
 use crate::tree::{Key, Kind, Tree, Value};
@@ -155,8 +155,8 @@ impl<'t> Compiler<'_, 't> {
         let templates: Vec<_> =
             paths.flat_map(|path| bases.iter().map(move |base| route::whole(base, path))).collect();
         let rule = self.rule(&templates);
-        let (mode, decided_by) = self.mode(rule.0);
-        let unmatched = self.unmatched(rule.1);
+        let (mode, decided_by) = self.mode(rule.mode);
+        let unmatched = self.unmatched(rule.unmatched);
         let exchanges = self.exchanges(&label);
         let callbacks = self.callbacks(&exchanges);
         let parameters =
@@ -173,6 +173,10 @@ impl<'t> Compiler<'_, 't> {
             document,
             mode,
             decided_by,
+            missing: rule.missing.unwrap_or_else(|| self.config.missing.clone()),
+            upstream: rule.upstream.map(Into::into),
+            delay: rule.delay,
+            changes: rule.changes,
             routed: false,
             unmatched,
             parameters,
@@ -185,9 +189,9 @@ impl<'t> Compiler<'_, 't> {
     }
 
     /// What the rules of the config set: each key comes from the first matching rule that sets it.
-    fn rule(&mut self, templates: &[String]) -> (Option<Mode>, Option<Unmatched>) {
+    fn rule(&mut self, templates: &[String]) -> Rule {
         let operation = self.operation;
-        let (mut mode, mut unmatched) = (None, None);
+        let mut all = Rule::default();
         let mut number = 0;
         for rule in &self.config.rules {
             let mut fits = false;
@@ -200,11 +204,10 @@ impl<'t> Compiler<'_, 't> {
                 number += 1;
             }
             if fits {
-                mode = mode.or(rule.mode);
-                unmatched = unmatched.or(rule.unmatched);
+                all = all.or(rule);
             }
         }
-        (mode, unmatched)
+        all
     }
 
     fn mode(&mut self, rule: Option<Mode>) -> (Mode, &'static str) {
@@ -212,8 +215,8 @@ impl<'t> Compiler<'_, 't> {
             return (mode, "rules");
         }
         let extension = self.operation.extension.and_then(|extension| extension.get("mode"));
-        let named = [("mock", Mode::Mock), ("pass", Mode::Pass)];
-        if let Some(mode) = extension.and_then(|value| self.word(value, &named, &["match", "fallback"])) {
+        let named = Mode::ALL.map(|mode| (mode.as_str(), mode));
+        if let Some(mode) = extension.and_then(|value| self.word(value, &named, &[])) {
             return (mode, "x-standin");
         }
         match self.source.mode {
@@ -224,8 +227,12 @@ impl<'t> Compiler<'_, 't> {
 
     fn unmatched(&mut self, rule: Option<Unmatched>) -> Unmatched {
         let extension = self.operation.extension.and_then(|extension| extension.get("unmatched"));
-        let named = [("example", Unmatched::Example), ("reject", Unmatched::Reject)];
-        let extension = extension.and_then(|value| self.word(value, &named, &["generate", "upstream"]));
+        let named = [
+            ("example", Unmatched::Example),
+            ("reject", Unmatched::Reject),
+            ("upstream", Unmatched::Upstream),
+        ];
+        let extension = extension.and_then(|value| self.word(value, &named, &["generate"]));
         rule.or(extension).unwrap_or(self.config.unmatched)
     }
 

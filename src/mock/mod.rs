@@ -5,12 +5,14 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-use crate::config::{Mode, Unmatched};
+use crate::config::{Changes, Delay, Missing, Mode, Unmatched};
 use callback::{Chain, Plan};
 use choose::{Asked, Choice, Exchanges};
 use media::MediaType;
@@ -78,6 +80,14 @@ pub struct Operation {
     pub mode: Mode,
     /// Which rule gave the mode, for people.
     pub decided_by: &'static str,
+    /// What the mode `fallback` takes for "the upstream has not got it".
+    pub missing: Missing,
+    /// The upstream that a rule names.
+    pub upstream: Option<Arc<str>>,
+    /// How long an answer from the document waits, if the request does not say.
+    pub delay: Option<Delay>,
+    /// What rules change of requests that pass, and of their answers.
+    pub changes: Changes,
     /// False where another document, or another operation, has all its routes.
     pub routed: bool,
     unmatched: Unmatched,
@@ -91,7 +101,7 @@ pub struct Operation {
 /// What a request is for.
 #[derive(Debug)]
 pub enum Found<'m> {
-    /// An operation that is to be answered here.
+    /// An operation that may be answered here; [`Hit::mode`] says when.
     Mock(Hit<'m>),
     /// An operation, by its number, that is to be passed to the upstream.
     Pass(usize),
@@ -109,6 +119,8 @@ pub struct Hit<'m> {
     pub operation: &'m Operation,
     /// The operation's number.
     pub number: usize,
+    /// Never [`Mode::Pass`].
+    pub mode: Mode,
     params: Vec<(&'m str, Cow<'m, str>)>,
     /// Bytes of the request's path that are the base path.
     base: usize,
@@ -137,7 +149,8 @@ impl Mocks {
         match self.table.find(&path, head) {
             route::Found::Route { target, captures } => {
                 let operation = &self.operations[target.operation];
-                if asked.unwrap_or(operation.mode) == Mode::Pass {
+                let mode = asked.unwrap_or(operation.mode);
+                if mode == Mode::Pass {
                     return Found::Pass(target.operation);
                 }
                 let pairs = operation.parameters.iter().zip(captures);
@@ -147,6 +160,7 @@ impl Mocks {
                 Found::Mock(Hit {
                     operation,
                     number: target.operation,
+                    mode,
                     params,
                     base: base_length(head.path, target.base),
                     overrides: self.overrides,
@@ -170,14 +184,11 @@ impl Mocks {
     /// `x-standin-mode`
     fn asked_mode(&self, headers: &HeaderMap) -> Result<Option<Mode>, Problem> {
         let Some(value) = headers.get("x-standin-mode").filter(|_| self.overrides) else { return Ok(None) };
-        match value.as_bytes() {
-            b"mock" => Ok(Some(Mode::Mock)),
-            b"pass" => Ok(Some(Mode::Pass)),
-            _ => Err(Problem::new(
-                problem::BAD_REQUEST,
-                "x-standin-mode takes `mock` or `pass`; `match` and `fallback` are not built yet",
-            )),
-        }
+        let mode = value.to_str().ok().and_then(|text| Mode::from_str(text).ok());
+        mode.map(Some).ok_or_else(|| {
+            let words = listed(Mode::ALL.iter().map(|mode| mode.as_str()));
+            Problem::new(problem::BAD_REQUEST, format!("x-standin-mode takes one of {words}"))
+        })
     }
 
     /// The operation, not passed, that another server might take this path for.
@@ -207,22 +218,36 @@ fn base_length(path: &str, segments: usize) -> usize {
 }
 
 impl Hit<'_> {
+    /// How long the answer waits: what the request asks for, else the operation's own.
+    pub fn delay(&self, _head: &Head<'_>, seed: u64) -> Option<Duration> {
+        self.operation.delay.map(|delay| delay.pick(seed))
+    }
+
     /// Whether the answer, or a callback, depends on the request's body.
     pub fn needs_body(&self) -> bool {
         self.operation.needs_body
     }
 
-    pub fn answer(&self, head: Head<'_>, body: &Body, moment: Moment) -> Result<Answer, Problem> {
+    /// None: the request passes to the upstream.
+    ///
+    /// # Errors
+    ///
+    /// What Standin answers instead: nothing is acceptable, or there is nothing to answer with.
+    pub fn answer(&self, head: Head<'_>, body: &Body, moment: Moment) -> Result<Option<Answer>, Problem> {
         let operation = self.operation;
         let request = Request { head, base: self.base, params: &self.params, body };
         let asked = Asked::of(&head).filter(|_| self.overrides);
         let choice = match &asked {
             Some(asked) => operation.exchanges.asked(asked, &request),
-            None => operation.exchanges.choose(&request, operation.unmatched),
+            None => match self.mode {
+                Mode::Match => operation.exchanges.full(&request),
+                _ => operation.exchanges.choose(&request, operation.unmatched),
+            },
         };
         let (status, reply, example) = match choice {
             Choice::Exchange { exchange, reply } => (reply.status, reply, exchange.name.as_deref()),
             Choice::Empty(response, reply) => (response.status.status(), reply, None),
+            Choice::Upstream => return Ok(None),
             other => return Err(operation.problem(&other)),
         };
         let code = asked.as_ref().and_then(|asked| StatusCode::from_u16(asked.code?).ok());
@@ -238,7 +263,7 @@ impl Hit<'_> {
             context.response = Some(Response { status, headers: &headers, body: &answered });
             chain = callback::chain(&operation.label, &operation.callbacks, example, &context);
         }
-        Ok(Answer { status, headers, body, chain })
+        Ok(Some(Answer { status, headers, body, chain }))
     }
 }
 
@@ -363,7 +388,7 @@ mod tests {
         let moment = Moment { now: 0, seed: 7 };
         let body = Body::new(Bytes::copy_from_slice(body.as_bytes()));
         let answer = match mocks.find(&head) {
-            Found::Mock(hit) => hit.answer(head, &body, moment),
+            Found::Mock(hit) => hit.answer(head, &body, moment).map(|answer| answer.expect("an answer")),
             Found::Refused(problem) => Err(problem),
             other => return assert_eq!(format!("{other:?}"), expected),
         };
@@ -582,7 +607,7 @@ mod tests {
         let rule = |selector: &str| Rule {
             operations: vec![selector.parse().expect("a selector")],
             mode: Some(Mode::Pass),
-            unmatched: None,
+            ..Rule::default()
         };
         let config = Config { rules: vec![rule("GET /v2/a")], ..Config::default() };
         let paths = "servers: [{url: /v1}, {url: /v2}]\npaths: {/a: {get: {responses: {200: {}}}}}";

@@ -95,8 +95,8 @@ impl Standin {
             tracing::warn!(code = diagnostic.code.0, problem = %diagnostic, "the documents");
         }
         let mut listeners = Vec::new();
-        for address in &config.listen {
-            listeners.push(front::bind(address, "--listen").await?);
+        for listen in &config.listen {
+            listeners.push(front::bind(&listen.address.to_string(), "--listen").await?);
         }
         let admin_listener = match &config.admin.address {
             Some(address) => Some(front::bind(address, "--admin").await?),

@@ -267,7 +267,7 @@ impl Reloader {
         for problem in config_problems {
             tracing::error!(problem = %problem, "the config can't be read, and stays as it was");
         }
-        for mode in [Mode::Mock, Mode::Pass] {
+        for mode in Mode::ALL {
             let count = in_force
                 .mocks
                 .operations

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::live::Cell;
-use crate::config::{self, Scheme};
+use crate::config::{self, Scheme, ServerAddress};
 
 /// Names are looked up again this often, since containers move.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(5);
@@ -42,8 +42,7 @@ impl Upstream {
             unresolved: AtomicBool::new(false),
         });
         let _ = tokio::time::timeout(deadline, upstream.resolve()).await;
-        let literal = |server: &config::Server| server.host.parse::<std::net::IpAddr>().is_ok();
-        if !upstream.config.servers.iter().all(literal) {
+        if upstream.config.servers.iter().any(is_name) {
             tokio::spawn(keep_resolved(Arc::downgrade(&upstream)));
         }
         upstream
@@ -69,24 +68,33 @@ impl Upstream {
         let mut found = Vec::new();
         let mut failure = None;
         for server in &self.config.servers {
-            let host: Arc<str> = server.host.as_str().into();
-            match tokio::net::lookup_host((server.host.as_str(), server.port)).await {
+            let ServerAddress::Tcp { host, port } = &server.at else { continue };
+            let name: Arc<str> = host.as_str().into();
+            match tokio::net::lookup_host((host.as_str(), *port)).await {
                 Ok(sockets) => found.extend(sockets.map(|socket| Address {
                     socket,
                     scheme: server.scheme,
-                    host: host.clone(),
+                    host: name.clone(),
                 })),
-                Err(error) => failure = Some((server, error)),
+                Err(error) => failure = Some((host, error)),
             }
         }
         let before = self.unresolved.swap(failure.is_some(), Ordering::Relaxed);
-        if let Some((server, error)) = failure.filter(|_| !before) {
-            tracing::warn!(upstream = self.name, host = server.host, %error, "upstream name does not resolve");
+        if let Some((host, error)) = failure.filter(|_| !before) {
+            tracing::warn!(upstream = self.name, host, %error, "upstream name does not resolve");
         }
         // A name that stops resolving keeps its last addresses.
         if !found.is_empty() && *self.addresses.current() != found {
             self.addresses.swap(found);
         }
+    }
+}
+
+/// Whether a resolver says where it is.
+fn is_name(server: &config::Server) -> bool {
+    match &server.at {
+        ServerAddress::Tcp { host, .. } => host.parse::<std::net::IpAddr>().is_err(),
+        ServerAddress::Unix(_) => false,
     }
 }
 

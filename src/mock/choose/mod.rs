@@ -64,6 +64,8 @@ pub enum Choice<'m> {
     NotAcceptable,
     /// None of the examples fits, and `unmatched` is `reject`.
     Rejected,
+    /// The request is for the upstream.
+    Upstream,
     /// The status that was asked for is none of the document's.
     NoSuchCode(u16),
     /// The name that was asked for is no example, or none of the response that was asked for too.
@@ -90,6 +92,7 @@ impl Exchanges {
         let (best, refused) = best(self.usual().iter(), request, &accept);
         match (best, unmatched) {
             (Some(choice), _) => choice,
+            (None, Unmatched::Upstream) => Choice::Upstream,
             (None, Unmatched::Reject) if self.usual().iter().any(Exchange::asks) => {
                 // Those whose media type the client does not accept leave before anything fits.
                 let left = |exchange: &Exchange| exchange.asks() && exchange.reply(&accept).is_some();
@@ -99,6 +102,15 @@ impl Exchanges {
                 let empty = self.empty.and_then(|number| self.responses.get(number));
                 first(self.numbered(&self.unmatched), empty, &accept, refused)
             }
+        }
+    }
+
+    /// The mode `match`: an exchange that fits with all that it gives, else the upstream.
+    pub fn full(&self, request: &Request<'_>) -> Choice<'_> {
+        let accept = Accept::of(request.head.headers);
+        match best(self.usual().iter(), request, &accept) {
+            (Some(choice), _) => choice,
+            (None, _) => Choice::Upstream,
         }
     }
 

@@ -546,7 +546,7 @@ mod tests {
             authority: "a",
         };
         let Found::Mock(hit) = mocks.find(&head) else { panic!("the operation is mocked") };
-        hit.answer(head, &Body::default(), Moment { now: 0, seed: 0 }).unwrap().chain.unwrap()
+        hit.answer(head, &Body::default(), Moment { now: 0, seed: 0 }).unwrap().unwrap().chain.unwrap()
     }
 
     impl Bench {

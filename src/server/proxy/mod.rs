@@ -382,7 +382,11 @@ impl Proxy {
         };
         let moment = Moment { now: milliseconds(SystemTime::now()), seed: fastrand::u64(..) };
         let answer = match hit.answer(head(session), &body, moment) {
-            Ok(answer) => answer,
+            Ok(Some(answer)) => answer,
+            Ok(None) => {
+                let problem = Problem::new(problem::INTERNAL, "a body that was read is not passed yet");
+                return self.refuse(session, &problem).await;
+            }
             Err(problem) => return self.refuse(session, &problem).await,
         };
         ctx.source = Source::Mock;
