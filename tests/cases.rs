@@ -395,14 +395,14 @@ fn check_case(case: &Case, mocks: &Mocks, differences: &mut Differences) {
 fn check_hit(case: &Case, hit: &Hit<'_>, head: Head<'_>, differences: &mut Differences) {
     let expect = &case.expect;
     if let Some(needs_body) = expect.needs_body {
-        differences.check("needs_body", needs_body, hit.needs_body());
+        differences.check("needs_body", needs_body, hit.needs_body(&head));
     }
     let text = match &case.body {
         // As the edge does: what is not needed is not read.
-        Some(body) if hit.needs_body() => body.as_str().map_or_else(|| body.to_string(), str::to_owned),
+        Some(body) if hit.needs_body(&head) => body.as_str().map_or_else(|| body.to_string(), str::to_owned),
         _ => String::new(),
     };
-    let bytes = case.bytes.clone().filter(|_| hit.needs_body());
+    let bytes = case.bytes.clone().filter(|_| hit.needs_body(&head));
     let body = Body::new(bytes.unwrap_or(text.into()).into());
     let moment = Moment { now: case.now.unwrap_or(NOW), seed: case.seed.unwrap_or(SEED) };
     match hit.answer(head, &body, moment) {

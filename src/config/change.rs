@@ -1,6 +1,6 @@
 //! What is changed of what passes, because the config says so.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 use super::problem::{Problem, quoted};
 use super::section::{Item, Section};
@@ -70,32 +70,18 @@ impl Changes {
     }
 }
 
-impl Fields {
-    pub fn apply(&self, headers: &mut HeaderMap) {
-        for name in &self.remove {
-            headers.remove(name);
-        }
-        for (name, value) in &self.set {
-            headers.insert(name, value.clone());
-        }
-        for (name, value) in &self.add {
-            headers.append(name, value.clone());
-        }
-    }
-}
-
 impl Prefix {
     /// The path as the upstream gets it; none if it stays as it is.
-    pub fn apply(&self, path: &str) -> Option<String> {
-        let strip = self.strip.as_deref().unwrap_or("");
-        let rest = path.strip_prefix(strip).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    pub fn apply(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let strip = self.strip.as_deref().unwrap_or("").as_bytes();
+        let rest = path.strip_prefix(strip).filter(|rest| rest.first().is_none_or(|first| *first == b'/'));
         let stripped = rest.filter(|_| !strip.is_empty());
-        let add = self.add.as_deref().unwrap_or("");
+        let add = self.add.as_deref().unwrap_or("").as_bytes();
         if stripped.is_none() && add.is_empty() {
             return None;
         }
-        let path = format!("{add}{}", stripped.unwrap_or(path));
-        Some(if path.is_empty() { "/".to_owned() } else { path })
+        let path = [add, stripped.unwrap_or(path)].concat();
+        Some(if path.is_empty() { b"/".into() } else { path })
     }
 }
 
@@ -150,7 +136,8 @@ mod tests {
     #[track_caller]
     fn check(strip: Option<&str>, add: Option<&str>, path: &str, expected: Option<&str>) {
         let prefix = Prefix { strip: strip.map(Into::into), add: add.map(Into::into) };
-        assert_eq!(prefix.apply(path).as_deref(), expected, "{path}");
+        let applied = prefix.apply(path.as_bytes());
+        assert_eq!(applied.as_deref(), expected.map(str::as_bytes), "{path}");
     }
 
     #[test]
@@ -165,27 +152,5 @@ mod tests {
         check(Some("/api"), Some("/v2"), "/api", Some("/v2"));
         check(Some("/api"), Some("/v2"), "/users", Some("/v2/users"));
         check(None, None, "/users", None);
-    }
-
-    #[test]
-    fn fields_are_removed_then_set_then_added() {
-        let name = HeaderName::from_static;
-        let value = HeaderValue::from_static;
-        let fields = Fields {
-            remove: vec![name("x-a")],
-            set: vec![(name("x-b"), value("1"))],
-            add: vec![(name("x-c"), value("2")), (name("x-a"), value("3"))],
-        };
-        let mut headers = HeaderMap::new();
-        for (field, text) in [("x-a", "old"), ("x-b", "old"), ("x-b", "older"), ("x-c", "1")] {
-            headers.append(name(field), value(text));
-        }
-        fields.apply(&mut headers);
-        let all = |name: &str| {
-            headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>()
-        };
-        assert_eq!(all("x-a"), ["3"]);
-        assert_eq!(all("x-b"), ["1"]);
-        assert_eq!(all("x-c"), ["1", "2"]);
     }
 }

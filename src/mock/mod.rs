@@ -224,8 +224,13 @@ impl Hit<'_> {
     }
 
     /// Whether the answer, or a callback, depends on the request's body.
-    pub fn needs_body(&self) -> bool {
+    pub fn needs_body(&self, _head: &Head<'_>) -> bool {
         self.operation.needs_body
+    }
+
+    /// Whether the request passes to the upstream where nothing fits.
+    pub fn may_pass(&self) -> bool {
+        self.mode == Mode::Match || self.operation.unmatched == Unmatched::Upstream
     }
 
     /// None: the request passes to the upstream.

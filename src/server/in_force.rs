@@ -37,11 +37,13 @@ pub struct Served {
 }
 
 impl InForce {
-    /// The upstream of an operation, or the default one; none if the config has none.
+    /// The upstream of an operation: the one that a rule names, else its document's, else the default
+    /// one; none if the config has none.
     pub fn upstream_of(&self, operation: Option<usize>) -> Option<&Arc<Upstream>> {
-        let document =
-            operation.and_then(|number| self.mocks.operations.get(number)).map(|found| found.document);
-        let name = document.and_then(|number| self.document_upstreams.get(number));
-        self.upstreams.get(name.map_or(DEFAULT_UPSTREAM, String::as_str))
+        let operation = operation.and_then(|number| self.mocks.operations.get(number));
+        let ruled = operation.and_then(|operation| operation.upstream.as_deref());
+        let document = operation.and_then(|operation| self.document_upstreams.get(operation.document));
+        let name = ruled.or(document.map(String::as_str));
+        self.upstreams.get(name.unwrap_or(DEFAULT_UPSTREAM))
     }
 }

@@ -44,6 +44,8 @@ pub struct Metrics {
     request_duration: HistogramVec,
     upstream_duration: HistogramVec,
     upstream_failures: IntCounterVec,
+    fallbacks: IntCounterVec,
+    fallbacks_skipped: IntCounterVec,
     callbacks: IntCounterVec,
     callback_attempts: IntCounterVec,
     callback_duration: HistogramVec,
@@ -111,6 +113,16 @@ impl Metrics {
                 "Passed requests without a whole answer from the upstream, by reason.",
                 &["upstream", "reason"],
             ),
+            fallbacks: counters(
+                "standin_fallbacks_total",
+                "Answers from the document because the upstream has not got it, by its status or failure.",
+                &["operation", "reason"],
+            ),
+            fallbacks_skipped: counters(
+                "standin_fallbacks_skipped_total",
+                "Answers of the upstream that the document could not replace, by reason.",
+                &["operation", "reason"],
+            ),
             callbacks: counters(
                 "standin_callbacks_total",
                 "Callbacks by their final outcome, each once.",
@@ -177,6 +189,15 @@ impl Metrics {
         self.upstream_failures.with_label_values(&[upstream, reason]).inc();
     }
 
+    /// `reason` is a status of `missing`, or a failure.
+    pub fn fell_back(&self, operation: &str, reason: &str) {
+        self.fallbacks.with_label_values(&[operation, reason]).inc();
+    }
+
+    pub fn fallback_skipped(&self, operation: &str, reason: &str) {
+        self.fallbacks_skipped.with_label_values(&[operation, reason]).inc();
+    }
+
     pub fn connection_opened(&self) {
         self.connections.inc();
     }
@@ -213,6 +234,8 @@ impl Metrics {
     pub fn keep_only(&self, operation: impl Fn(&str) -> bool, upstream: impl Fn(&str) -> bool) {
         keep_only(&self.requests, "operation", &operation);
         keep_only(&self.request_duration, "operation", &operation);
+        keep_only(&self.fallbacks, "operation", &operation);
+        keep_only(&self.fallbacks_skipped, "operation", &operation);
         keep_only(&self.callbacks, "operation", &operation);
         keep_only(&self.callback_attempts, "operation", &operation);
         keep_only(&self.callback_duration, "operation", &operation);

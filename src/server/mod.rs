@@ -29,7 +29,9 @@ mod watch;
 
 mod front;
 
-pub mod proxy;
+mod proxy;
+
+pub mod intercept;
 
 pub mod in_force;
 
@@ -122,13 +124,15 @@ impl Standin {
         let reload = reloader.start();
         let (ready, draining) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let in_flight = InFlight::default();
-        let proxy = proxy::Proxy {
+        let intercept = intercept::Intercept {
             live: live.clone(),
             metrics: metrics.clone(),
             callbacks: callbacks.clone(),
             in_flight: in_flight.clone(),
             draining: draining.clone(),
+            upstreams: intercept::Upstreams::Configured,
         };
+        let proxy = proxy::Proxy { intercept };
         let (closing, closed) = signal::channel(false);
         let threads = tokio::runtime::Handle::current().metrics().num_workers();
         let service = front::serve(proxy, listeners, threads, metrics.clone(), live.clone(), closed);

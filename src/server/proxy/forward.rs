@@ -4,15 +4,16 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use http::header::{CONNECTION, HOST, TE, VIA};
-use http::{HeaderName, Version};
+use http::uri::{Parts, PathAndQuery};
+use http::{HeaderName, HeaderValue, Uri, Version};
+use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::prelude::{Error, ErrorType, HttpPeer, Session};
+use pingora::prelude::{HttpPeer, Session};
 use pingora::protocols::ALPN;
-use pingora::{ErrorSource, Result};
 
 use super::duplex;
-use crate::config::{self, Scheme};
-use crate::mock::problem;
+use crate::config::{self, Fields, Prefix, Scheme};
+use crate::server::intercept::exchange::{is_stream, says};
 use crate::server::upstream::Address;
 
 /// Connections to the upstream that nobody uses stay open for this long.
@@ -47,23 +48,6 @@ pub fn peer(address: &Address, config: &config::Upstream, request: &RequestHeade
     Box::new(peer)
 }
 
-fn is_stream(request: &RequestHeader) -> bool {
-    (request.headers.contains_key(http::header::UPGRADE) && !asks_for_h2c(request))
-        || has(request, http::header::ACCEPT, "text/event-stream")
-        || has(request, http::header::CONTENT_TYPE, "application/grpc")
-}
-
-/// Java's client offers it with every request; pingora takes the offer off.
-fn asks_for_h2c(request: &RequestHeader) -> bool {
-    has(request, http::header::UPGRADE, "h2c")
-}
-
-/// Whether a field says a word, in whatever case.
-fn has(request: &RequestHeader, name: HeaderName, word: &str) -> bool {
-    let value = request.headers.get(name).and_then(|value| value.to_str().ok());
-    value.is_some_and(|value| value.to_ascii_lowercase().contains(word))
-}
-
 /// A request on its way to the upstream. pingora has taken the hop-by-hop fields off.
 pub fn request(session: &Session, request: &mut RequestHeader) -> Result<()> {
     let client = session.req_header();
@@ -74,7 +58,7 @@ pub fn request(session: &Session, request: &mut RequestHeader) -> Result<()> {
     }
     // RFC 9110, 10.1.4: `te: trailers` is for one hop, but gRPC servers ask for it on every hop.
     let trailers = client.headers.get(TE).is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
-    if trailers && has(client, http::header::CONTENT_TYPE, "application/grpc") {
+    if trailers && says(client, http::header::CONTENT_TYPE, "application/grpc") {
         request.insert_header(TE, "trailers")?;
     }
     if let Some(address) = session.client_addr().and_then(|address| address.as_inet()) {
@@ -144,46 +128,99 @@ pub fn response(response: &mut ResponseHeader) {
     }
 }
 
-/// Why the upstream gave no answer.
-pub struct Failure {
-    pub problem: problem::Kind,
-    /// The metric's label.
-    pub reason: &'static str,
-    pub detail: &'static str,
+/// A header section that can be changed.
+pub trait Section {
+    fn remove(&mut self, name: &HeaderName);
+
+    fn set(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<()>;
+
+    fn add(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<()>;
 }
 
-pub fn kind_of(error: &Error) -> Failure {
-    use ErrorType::{
-        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, ConnectionClosed, InvalidCert,
-        InvalidHTTPHeader, ReadError, ReadTimedout, TLSHandshakeFailure, TLSHandshakeTimedout, WriteError,
-        WriteTimedout,
+/// Changes fields as the config says.
+pub fn change(section: &mut impl Section, fields: &Fields) -> Result<()> {
+    for name in &fields.remove {
+        section.remove(name);
+    }
+    for (name, value) in &fields.set {
+        section.set(name, value)?;
+    }
+    fields.add.iter().try_for_each(|(name, value)| section.add(name, value))
+}
+
+/// Changes the beginning of the path as the config says, and no byte of the rest of the target.
+pub fn another_path(request: &mut RequestHeader, prefix: &Prefix) -> Result<()> {
+    let target = request.raw_path();
+    let begin = authority_end(target);
+    let end = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
+    let Some(path) = target.get(begin..end).and_then(|path| prefix.apply(path)) else { return Ok(()) };
+    let changed = [&target[..begin], &path, &target[end..]].concat();
+    // HTTP/2 keeps the authority apart from the target, where the next hop is to find it too.
+    let Some(authority) = request.uri.authority().filter(|_| begin == 0).cloned() else {
+        return request.set_raw_path(&changed);
     };
-    let failure = |problem, reason, detail| Failure { problem, reason, detail };
-    match error.etype() {
-        ConnectTimedout | TLSHandshakeTimedout => {
-            failure(problem::UPSTREAM_TIMEOUT, "connect_timeout", "no connection within `connect_timeout`")
+    let mut parts = Parts::default();
+    parts.scheme = request.uri.scheme().cloned();
+    parts.authority = Some(authority);
+    parts.path_and_query = PathAndQuery::try_from(changed.as_slice()).ok();
+    if let Ok(uri) = Uri::from_parts(parts) {
+        request.set_uri(uri);
+    }
+    Ok(())
+}
+
+/// Where the path begins of a target that names its scheme and authority (RFC 9112, 3.2.2).
+fn authority_end(target: &[u8]) -> usize {
+    let Some(scheme) = target.windows(3).position(|bytes| bytes == b"://") else { return 0 };
+    if target.first() == Some(&b'/') {
+        return 0;
+    }
+    let begin = scheme + 3;
+    let rest = target[begin..].iter().position(|byte| matches!(byte, b'/' | b'?'));
+    rest.map_or(target.len(), |length| begin + length)
+}
+
+macro_rules! section {
+    ($kind:ty) => {
+        impl Section for $kind {
+            fn remove(&mut self, name: &HeaderName) {
+                self.remove_header(name);
+            }
+
+            fn set(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<()> {
+                self.insert_header(name, value)
+            }
+
+            fn add(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<()> {
+                self.append_header(name, value).map(|_| ())
+            }
         }
-        ConnectRefused => failure(problem::UPSTREAM_CONNECT, "connect", "it refuses connections"),
-        ConnectNoRoute | ConnectError | ErrorType::BindError | ErrorType::SocketError => {
-            failure(problem::UPSTREAM_CONNECT, "connect", "it can't be reached")
-        }
-        TLSHandshakeFailure | InvalidCert | ErrorType::TLSWantX509Lookup => {
-            failure(problem::UPSTREAM_CONNECT, "tls", "the TLS handshake failed")
-        }
-        ReadTimedout | WriteTimedout => {
-            failure(problem::UPSTREAM_TIMEOUT, "timeout", "no answer within `response_timeout`")
-        }
-        ReadError | WriteError | ConnectionClosed | ErrorType::H1Error => failure(
-            problem::UPSTREAM_PROTOCOL,
-            "reset",
-            "it closed the connection before its answer was whole",
-        ),
-        InvalidHTTPHeader | ErrorType::InvalidH2 | ErrorType::H2Error | ErrorType::H2Downgrade => {
-            failure(problem::UPSTREAM_PROTOCOL, "protocol", "its answer is no HTTP that can be read")
-        }
-        _ if *error.esource() == ErrorSource::Upstream => {
-            failure(problem::UPSTREAM_PROTOCOL, "protocol", "its answer can't be passed on")
-        }
-        _ => failure(problem::INTERNAL, "internal", "Standin failed; its log says more"),
+    };
+}
+
+section!(RequestHeader);
+section!(ResponseHeader);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(target: &str, expected: &str) {
+        let prefix = Prefix { strip: Some("/api".into()), add: Some("/v2".into()) };
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        request.set_raw_path(target.as_bytes()).unwrap();
+        another_path(&mut request, &prefix).unwrap();
+        assert_eq!(String::from_utf8_lossy(request.raw_path()), expected);
+    }
+
+    #[test]
+    fn only_the_beginning_of_the_path_changes() {
+        check("/api/users?next=/api/x", "/v2/users?next=/api/x");
+        check("/api?a", "/v2?a");
+        check("/apis", "/v2/apis");
+        check("/api/%2Fx//y/../z", "/v2/%2Fx//y/../z");
+        check("http://host/api/a?b=://c/", "http://host/v2/a?b=://c/");
+        check("/a?b=http://c/api", "/v2/a?b=http://c/api");
     }
 }

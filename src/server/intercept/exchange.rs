@@ -1,0 +1,127 @@
+//! Reading a request's body, waiting, and writing an answer.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, UPGRADE};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
+use pingora::Result;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::prelude::{Error, Session};
+
+use crate::mock::problem::Problem;
+
+/// What is left of a body that nobody needs is read for this long, to keep the connection.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What was read of a body.
+pub enum Read {
+    Whole(Bytes),
+    /// Its beginning: the whole is larger than the limit.
+    Over(Bytes),
+}
+
+/// Nobody needs the body: it does not end the connection.
+pub fn leave_body(session: &mut Session) {
+    // Who waits for leave to send a body may send the next request instead: nothing would tell
+    // them apart, so that connection is closed.
+    if !expects_continue(session.req_header()) {
+        session.set_close_on_response_before_downstream_finish(false);
+        session.set_total_drain_timeout(Some(DRAIN));
+    }
+}
+
+/// Reads the body, no further than a chunk over `limit` bytes. What says before that it is larger is
+/// not read at all, nor asked for.
+pub async fn read_body(session: &mut Session, limit: usize) -> Result<Read> {
+    let announced: Option<usize> = session
+        .req_header()
+        .headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok())
+        .and_then(|length| length.parse().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Ok(Read::Over(Bytes::new()));
+    }
+    if expects_continue(session.req_header()) {
+        // pingora would take it for an answer before the body's end, and close.
+        session.set_close_on_response_before_downstream_finish(false);
+        session.write_continue_response().await.map_err(Error::into_down)?;
+        session.set_close_on_response_before_downstream_finish(true);
+        // Who gets the request next need not ask again.
+        session.req_header_mut().remove_header(&EXPECT);
+    }
+    let mut whole = BytesMut::new();
+    while let Some(chunk) = session.read_request_body().await.map_err(Error::into_down)? {
+        whole.extend_from_slice(&chunk);
+        if whole.len() > limit {
+            return Ok(Read::Over(whole.freeze()));
+        }
+    }
+    Ok(Read::Whole(whole.freeze()))
+}
+
+/// RFC 9110, 10.1.1: of an HTTP/1.0 client the expectation is ignored.
+fn expects_continue(request: &RequestHeader) -> bool {
+    let expects = request.headers.get(EXPECT);
+    request.version >= Version::HTTP_11
+        && expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// A client that closes its sending side still waits for the answer. Only of a stream, which may be
+/// silent for long, nothing else would tell that the client is gone.
+pub fn bear_half_close(session: &mut Session) {
+    let abort = is_stream(session.req_header());
+    session.set_abort_on_close(abort);
+}
+
+/// Whether either side may be silent for as long as it likes.
+pub fn is_stream(request: &RequestHeader) -> bool {
+    (request.headers.contains_key(UPGRADE) && !asks_for_h2c(request))
+        || says(request, ACCEPT, "text/event-stream")
+        || says(request, CONTENT_TYPE, "application/grpc")
+}
+
+/// Java's client offers it with every request; pingora takes the offer off.
+pub fn asks_for_h2c(request: &RequestHeader) -> bool {
+    says(request, UPGRADE, "h2c")
+}
+
+/// Whether a field says a word, in whatever case.
+pub fn says(request: &RequestHeader, name: HeaderName, word: &str) -> bool {
+    let value = request.headers.get(name).and_then(|value| value.to_str().ok());
+    value.is_some_and(|value| value.to_ascii_lowercase().contains(word))
+}
+
+/// Waits, unless the client goes away before; what it still sends of its body is dropped.
+pub async fn wait(session: &mut Session, duration: Duration) -> Result<()> {
+    let gone = async {
+        loop {
+            let done = session.is_body_done();
+            if let Err(error) = session.downstream_session.read_body_or_idle(done).await {
+                return error.into_down();
+            }
+        }
+    };
+    tokio::select! {
+        () = tokio::time::sleep(duration) => Ok(()),
+        error = gone => Err(error),
+    }
+}
+
+/// Writes head and body in one go.
+pub async fn write(session: &mut Session, status: StatusCode, headers: HeaderMap, body: Bytes) -> Result<()> {
+    let (mut parts, ()) = http::Response::new(()).into_parts();
+    parts.status = status;
+    parts.headers = headers;
+    let header = Box::new(ResponseHeader::from(parts));
+    let body = if session.req_header().method == Method::HEAD { Bytes::new() } else { body };
+    let downstream = &mut session.downstream_session;
+    downstream.write_response_header(header).await.map_err(Error::into_down)?;
+    downstream.write_response_body(body, true).await.map_err(Error::into_down)
+}
+
+pub async fn write_problem(session: &mut Session, problem: &Problem) -> Result<()> {
+    let (headers, body) = problem.render();
+    write(session, problem.status(), headers, body).await
+}
