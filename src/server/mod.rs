@@ -21,6 +21,8 @@ use in_force::InForce;
 use live::Cell;
 use metrics::Metrics;
 
+pub mod plug;
+
 pub mod admin;
 
 pub mod reload;
@@ -57,6 +59,8 @@ pub enum Failure {
     Documents { broken: usize, diagnostics: Vec<Diagnostic> },
     #[error("can't listen on {address}: {reason}")]
     Listen { address: String, reason: String },
+    #[error("the documents can't be read: {0}")]
+    Runtime(String),
 }
 
 /// What is to be run.

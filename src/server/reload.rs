@@ -135,15 +135,20 @@ impl Reloader {
         reloader
     }
 
-    /// Watches and reloads until every handle is gone.
-    pub fn start(mut self) -> Handle {
+    /// Watches and reloads, on the current runtime, until every handle is gone.
+    pub fn start(self) -> Handle {
+        let (handle, task) = self.into_task();
+        tokio::spawn(task);
+        handle
+    }
+
+    /// The same as a task that the caller runs.
+    pub fn into_task(mut self) -> (Handle, impl Future<Output = ()> + Send + 'static) {
         // One ask that waits stands for all that come after it.
         let (sender, mut asks) = mpsc::channel(8);
-        let handle = Handle(sender.clone());
-        tokio::spawn(async move {
-            // The handle of the watch must not keep the task alive.
-            let asks_of_watch = sender.downgrade();
-            drop(sender);
+        // The handle of the watch must not keep the task alive.
+        let asks_of_watch = sender.downgrade();
+        let task = async move {
             let mut settings = self.live.current().config.reload.clone();
             let mut watch = self.watch(&settings, asks_of_watch.clone());
             while let Some(ask) = asks.recv().await {
@@ -168,8 +173,8 @@ impl Reloader {
                     let _ = answer.send(outcome);
                 }
             }
-        });
-        handle
+        };
+        (Handle(sender), task)
     }
 
     fn watch(&self, settings: &config::Reload, asks: mpsc::WeakSender<Ask>) -> Watch {

@@ -101,19 +101,30 @@ const URL: usize = 2048;
 impl Callbacks {
     /// Starts the queue's task on the current runtime. `own` is what Standin listens on.
     pub fn start(config: &config::Callbacks, own: Vec<SocketAddr>, observer: Arc<dyn Observer>) -> Callbacks {
+        let (callbacks, task) = Self::new(config, own, observer);
+        tokio::spawn(task);
+        callbacks
+    }
+
+    /// The same with the queue's task, which the caller runs. Until it does, nothing is sent.
+    pub fn new(
+        config: &config::Callbacks,
+        own: Vec<SocketAddr>,
+        observer: Arc<dyn Observer>,
+    ) -> (Callbacks, impl Future<Output = ()> + Send + 'static) {
         let fetch = Arc::new(Fetch::new());
-        Self::start_with(config, own, observer, move |job, call, settings| {
+        Self::new_with(config, own, observer, move |job, call, settings| {
             let fetch = fetch.clone();
             async move { sender::send(&fetch, &settings, &job.chain, call, job.client.peer).await }
         })
     }
 
-    fn start_with<S, F>(
+    fn new_with<S, F>(
         config: &config::Callbacks,
         own: Vec<SocketAddr>,
         observer: Arc<dyn Observer>,
         send: S,
-    ) -> Callbacks
+    ) -> (Callbacks, impl Future<Output = ()> + Send + 'static)
     where
         S: Fn(Arc<Job>, usize, Arc<Settings>) -> F + Send + 'static,
         F: Future<Output = Report> + Send + 'static,
@@ -141,8 +152,8 @@ impl Callbacks {
             observer: observer.clone(),
             send,
         };
-        tokio::spawn(task.run(jobs, asked));
-        Callbacks { inbox, questions, settings: Arc::new(settings), counts, observer, own }
+        let callbacks = Callbacks { inbox, questions, settings: Arc::new(settings), counts, observer, own };
+        (callbacks, task.run(jobs, asked))
     }
 
     /// Hands the calls of an answer over, paced by the config in force at that answer.
@@ -513,7 +524,8 @@ mod tests {
                 Report { outcome: Outcome::Delivered, reason: None, url: None, host, attempts: Vec::new() }
             }
         };
-        let callbacks = Callbacks::start_with(&config(queue), Vec::new(), heard.clone(), send);
+        let (callbacks, task) = Callbacks::new_with(&config(queue), Vec::new(), heard.clone(), send);
+        tokio::spawn(task);
         Bench { callbacks, heard, land }
     }
 

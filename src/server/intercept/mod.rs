@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http::header::HOST;
 use http::uri::Authority;
-use http::{HeaderValue, Method, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorType, Session};
@@ -29,6 +29,8 @@ use crate::config::{Changes, Limits, Mode};
 use crate::mock::message::{Body, Head, Moment};
 use crate::mock::problem::{self, Problem};
 use crate::mock::{Answer, Found, Hit, Operation};
+
+mod change;
 
 pub mod exchange;
 
@@ -93,10 +95,11 @@ impl Ctx {
         self.live.upstream_of(self.operation)
     }
 
-    /// What rules change of the request and its answer on their way.
-    pub fn changes(&self) -> Option<&Changes> {
+    /// What the config changes of what passes: the rules for the operation, then its upstream.
+    fn changes(&self) -> impl Iterator<Item = &Changes> {
         let operation = self.operation.and_then(|number| self.live.mocks.operations.get(number));
-        operation.map(|operation| &operation.changes)
+        let upstream = self.upstream().map(|upstream| &upstream.config.changes);
+        operation.map(|operation| &operation.changes).into_iter().chain(upstream)
     }
 }
 
@@ -139,6 +142,24 @@ impl Intercept {
         }
     }
 
+    /// A request that passes. What is for Standin only is taken off, and what the config says changed.
+    ///
+    /// # Errors
+    ///
+    /// What the config says makes no request.
+    pub fn upstream_request_filter(&self, request: &mut RequestHeader, ctx: &Ctx) -> Result<()> {
+        let own: Vec<HeaderName> =
+            request.headers.keys().filter(|name| name.as_str().starts_with("x-standin-")).cloned().collect();
+        for name in own {
+            request.remove_header(&name);
+        }
+        if let Some(fields) = ctx.changes().find_map(|changes| changes.request.as_ref()) {
+            change::fields(request, fields)?;
+        }
+        let prefix = ctx.changes().find_map(|changes| changes.prefix.as_ref());
+        prefix.map_or(Ok(()), |prefix| change::path(request, prefix))
+    }
+
     /// The head of the upstream's answer has come. In the mode `fallback` the document may answer in
     /// its place.
     ///
@@ -148,29 +169,18 @@ impl Intercept {
     pub async fn upstream_response_filter(
         &self,
         session: &mut Session,
-        response: &ResponseHeader,
+        response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
         // A long answer may have begun before the stop was asked for, so this is looked at again.
         if self.draining.load(Ordering::Relaxed) {
             self.close(session, ctx);
         }
-        if response.status.is_informational() || matches!(ctx.fallback, Fallback::No | Fallback::Done) {
-            return Ok(());
+        if !response.status.is_informational() {
+            self.missing(session, response.status, ctx).await?;
         }
-        let status = response.status;
-        let Some(operation) = ctx.operation.and_then(|number| ctx.live.mocks.operations.get(number)) else {
-            return Ok(());
-        };
-        if operation.missing.status(status) && self.fall_back(session, ctx, status.as_str()).await? {
-            if let Some(hold) = &ctx.hold {
-                hold.answered();
-            }
-        } else {
-            // The client sees this answer now, so no other one may follow.
-            ctx.fallback = Fallback::No;
-        }
-        Ok(())
+        let fields = ctx.changes().find_map(|changes| changes.response.as_ref());
+        fields.map_or(Ok(()), |fields| change::fields(response, fields))
     }
 
     /// The upstream gave no answer. In the mode `fallback` the document may answer in its place; none:
@@ -323,6 +333,24 @@ impl Intercept {
                 self.refuse(session, &problem).await.map(|()| true)
             }
         }
+    }
+
+    /// Answers from the document if the upstream's status says that it has not got it.
+    async fn missing(&self, session: &mut Session, status: StatusCode, ctx: &mut Ctx) -> Result<()> {
+        if matches!(ctx.fallback, Fallback::No | Fallback::Done) {
+            return Ok(());
+        }
+        let operation = ctx.operation.and_then(|number| ctx.live.mocks.operations.get(number));
+        let missing = operation.is_some_and(|operation| operation.missing.status(status));
+        if missing && self.fall_back(session, ctx, status.as_str()).await? {
+            if let Some(hold) = &ctx.hold {
+                hold.answered();
+            }
+        } else {
+            // The client sees this answer now, so no other one may follow.
+            ctx.fallback = Fallback::No;
+        }
+        Ok(())
     }
 
     /// Answers from the document in place of the upstream. False: the document has nothing, or is not

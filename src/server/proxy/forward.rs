@@ -4,15 +4,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use http::header::{CONNECTION, HOST, TE, VIA};
-use http::uri::{Parts, PathAndQuery};
-use http::{HeaderName, HeaderValue, Uri, Version};
+use http::{HeaderName, Version};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{HttpPeer, Session};
 use pingora::protocols::ALPN;
 
 use super::duplex;
-use crate::config::{self, Fields, Prefix, Scheme};
+use crate::config::{self, Scheme};
 use crate::server::intercept::exchange::{is_stream, says};
 use crate::server::upstream::Address;
 
@@ -51,11 +50,6 @@ pub fn peer(address: &Address, config: &config::Upstream, request: &RequestHeade
 /// A request on its way to the upstream. pingora has taken the hop-by-hop fields off.
 pub fn request(session: &Session, request: &mut RequestHeader) -> Result<()> {
     let client = session.req_header();
-    let own: Vec<HeaderName> =
-        request.headers.keys().filter(|name| name.as_str().starts_with("x-standin-")).cloned().collect();
-    for name in own {
-        request.remove_header(&name);
-    }
     // RFC 9110, 10.1.4: `te: trailers` is for one hop, but gRPC servers ask for it on every hop.
     let trailers = client.headers.get(TE).is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
     if trailers && says(client, http::header::CONTENT_TYPE, "application/grpc") {
@@ -125,102 +119,5 @@ pub fn response(response: &mut ResponseHeader) {
     }
     for name in ["keep-alive", "proxy-connection", "upgrade"] {
         response.remove_header(name);
-    }
-}
-
-/// A header section that can be changed.
-pub trait Section {
-    fn remove(&mut self, name: &HeaderName);
-
-    fn set(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<()>;
-
-    fn add(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<()>;
-}
-
-/// Changes fields as the config says.
-pub fn change(section: &mut impl Section, fields: &Fields) -> Result<()> {
-    for name in &fields.remove {
-        section.remove(name);
-    }
-    for (name, value) in &fields.set {
-        section.set(name, value)?;
-    }
-    fields.add.iter().try_for_each(|(name, value)| section.add(name, value))
-}
-
-/// Changes the beginning of the path as the config says, and no byte of the rest of the target.
-pub fn another_path(request: &mut RequestHeader, prefix: &Prefix) -> Result<()> {
-    let target = request.raw_path();
-    let begin = authority_end(target);
-    let end = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
-    let Some(path) = target.get(begin..end).and_then(|path| prefix.apply(path)) else { return Ok(()) };
-    let changed = [&target[..begin], &path, &target[end..]].concat();
-    // HTTP/2 keeps the authority apart from the target, where the next hop is to find it too.
-    let Some(authority) = request.uri.authority().filter(|_| begin == 0).cloned() else {
-        return request.set_raw_path(&changed);
-    };
-    let mut parts = Parts::default();
-    parts.scheme = request.uri.scheme().cloned();
-    parts.authority = Some(authority);
-    parts.path_and_query = PathAndQuery::try_from(changed.as_slice()).ok();
-    if let Ok(uri) = Uri::from_parts(parts) {
-        request.set_uri(uri);
-    }
-    Ok(())
-}
-
-/// Where the path begins of a target that names its scheme and authority (RFC 9112, 3.2.2).
-fn authority_end(target: &[u8]) -> usize {
-    let Some(scheme) = target.windows(3).position(|bytes| bytes == b"://") else { return 0 };
-    if target.first() == Some(&b'/') {
-        return 0;
-    }
-    let begin = scheme + 3;
-    let rest = target[begin..].iter().position(|byte| matches!(byte, b'/' | b'?'));
-    rest.map_or(target.len(), |length| begin + length)
-}
-
-macro_rules! section {
-    ($kind:ty) => {
-        impl Section for $kind {
-            fn remove(&mut self, name: &HeaderName) {
-                self.remove_header(name);
-            }
-
-            fn set(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<()> {
-                self.insert_header(name, value)
-            }
-
-            fn add(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<()> {
-                self.append_header(name, value).map(|_| ())
-            }
-        }
-    };
-}
-
-section!(RequestHeader);
-section!(ResponseHeader);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(target: &str, expected: &str) {
-        let prefix = Prefix { strip: Some("/api".into()), add: Some("/v2".into()) };
-        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
-        request.set_raw_path(target.as_bytes()).unwrap();
-        another_path(&mut request, &prefix).unwrap();
-        assert_eq!(String::from_utf8_lossy(request.raw_path()), expected);
-    }
-
-    #[test]
-    fn only_the_beginning_of_the_path_changes() {
-        check("/api/users?next=/api/x", "/v2/users?next=/api/x");
-        check("/api?a", "/v2?a");
-        check("/apis", "/v2/apis");
-        check("/api/%2Fx//y/../z", "/v2/%2Fx//y/../z");
-        check("http://host/api/a?b=://c/", "http://host/v2/a?b=://c/");
-        check("/a?b=http://c/api", "/v2/a?b=http://c/api");
     }
 }

@@ -78,16 +78,7 @@ impl ProxyHttp for Proxy {
         ctx: &mut Ctx,
     ) -> Result<()> {
         forward::request(session, request)?;
-        let own = ctx.intercept.changes();
-        let general = ctx.upstream.as_ref().map(|upstream| &upstream.config.changes);
-        let all = || own.into_iter().chain(general);
-        if let Some(fields) = all().find_map(|changes| changes.request.as_ref()) {
-            forward::change(request, fields)?;
-        }
-        if let Some(prefix) = all().find_map(|changes| changes.prefix.as_ref()) {
-            forward::another_path(request, prefix)?;
-        }
-        Ok(())
+        self.intercept.upstream_request_filter(request, &ctx.intercept)
     }
 
     async fn upstream_response_filter(
@@ -107,12 +98,8 @@ impl ProxyHttp for Proxy {
             // What is no longer HTTP may be silent for as long as it likes.
             session.set_read_timeout(None);
         }
-        self.intercept.upstream_response_filter(session, response, &mut ctx.intercept).await?;
         forward::response(response);
-        let own = ctx.intercept.changes();
-        let general = ctx.upstream.as_ref().map(|upstream| &upstream.config.changes);
-        let fields = own.into_iter().chain(general).find_map(|changes| changes.response.as_ref());
-        fields.map_or(Ok(()), |fields| forward::change(response, fields))
+        self.intercept.upstream_response_filter(session, response, &mut ctx.intercept).await
     }
 
     /// pingora has framed the answer for HTTP/1.1 by now.
