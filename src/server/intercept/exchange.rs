@@ -7,12 +7,15 @@ use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, UPGRADE};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::prelude::{Error, Session};
+use pingora::prelude::{Error, ErrorType, Session};
 
 use crate::mock::problem::Problem;
 
 /// What is left of a body that nobody needs is read for this long, to keep the connection.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// A client may pause for so long within its body.
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// What was read of a body.
 pub enum Read {
@@ -52,13 +55,24 @@ pub async fn read_body(session: &mut Session, limit: usize) -> Result<Read> {
         session.req_header_mut().remove_header(&EXPECT);
     }
     let mut whole = BytesMut::new();
-    while let Some(chunk) = session.read_request_body().await.map_err(Error::into_down)? {
+    while let Some(chunk) = read_piece(session).await.map_err(Error::into_down)? {
         whole.extend_from_slice(&chunk);
         if whole.len() > limit {
             return Ok(Read::Over(whole.freeze()));
         }
     }
     Ok(Read::Whole(whole.freeze()))
+}
+
+/// pingora bears a pause of 60 seconds over HTTP/1, and any over HTTP/2.
+async fn read_piece(session: &mut Session) -> Result<Option<Bytes>> {
+    if !session.as_downstream().is_http2() {
+        return session.read_request_body().await;
+    }
+    match tokio::time::timeout(PAUSE, session.read_request_body()).await {
+        Ok(read) => read,
+        Err(_) => Err(Error::new(ErrorType::ReadTimedout)),
+    }
 }
 
 /// RFC 9110, 10.1.1: of an HTTP/1.0 client the expectation is ignored.
