@@ -18,6 +18,7 @@ use crate::diagnostic::Diagnostic;
 use callbacks::Callbacks;
 use flight::InFlight;
 use in_force::InForce;
+use journal::Journal;
 use live::Cell;
 use metrics::Metrics;
 
@@ -36,6 +37,8 @@ pub mod in_force;
 pub mod load;
 
 pub mod upstream;
+
+pub mod journal;
 
 pub mod metrics;
 
@@ -109,12 +112,17 @@ impl Standin {
         let metrics = Arc::new(Metrics::new());
         let own: Vec<SocketAddr> = addresses.iter().copied().chain(admin_address).collect();
         let callbacks = Callbacks::start(&config.callbacks, own, metrics.clone());
+        let journal = match admin_address {
+            Some(_) => Journal::start(&config.journal, metrics.clone()),
+            None => Journal::off(),
+        };
         let (in_force, read) = first.into_parts();
         let live = Arc::new(Cell::new(in_force));
         let reloader = reload::Reloader::new(
             live.clone(),
             metrics.clone(),
             callbacks.clone(),
+            journal.clone(),
             plan.reread,
             plan.config_file,
             read,
@@ -137,6 +145,7 @@ impl Standin {
                 live: live.clone(),
                 metrics,
                 callbacks: callbacks.clone(),
+                journal,
                 reload: reload.clone(),
                 ready: ready.clone(),
                 started,
