@@ -135,6 +135,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Also there for a `HEAD`, which does not get it.
     pub body: Bytes,
+    /// The name of the example that was chosen; none if it has none.
+    pub example: Option<Arc<str>>,
     pub chain: Option<Chain>,
 }
 
@@ -250,7 +252,7 @@ impl Hit<'_> {
             },
         };
         let (status, reply, example) = match choice {
-            Choice::Exchange { exchange, reply } => (reply.status, reply, exchange.name.as_deref()),
+            Choice::Exchange { exchange, reply } => (reply.status, reply, exchange.name.as_ref()),
             Choice::Empty(response, reply) => (response.status.status(), reply, None),
             Choice::Upstream => return Ok(None),
             other => return Err(operation.problem(&other)),
@@ -266,9 +268,14 @@ impl Hit<'_> {
         if !operation.callbacks.is_empty() && *head.method != Method::HEAD {
             let answered = Body::new(body.clone());
             context.response = Some(Response { status, headers: &headers, body: &answered });
-            chain = callback::chain(&operation.label, &operation.callbacks, example, &context);
+            chain = callback::chain(
+                &operation.label,
+                &operation.callbacks,
+                example.map(|name| &**name),
+                &context,
+            );
         }
-        Ok(Some(Answer { status, headers, body, chain }))
+        Ok(Some(Answer { status, headers, body, example: example.cloned(), chain }))
     }
 }
 

@@ -37,6 +37,15 @@ impl Source {
     }
 }
 
+/// Why an exchange is not in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Skipped {
+    /// Its second had more than are kept.
+    Sampled,
+    /// The journal could not keep up.
+    Full,
+}
+
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -59,6 +68,8 @@ pub struct Metrics {
     reloads: IntCounterVec,
     connections: IntGauge,
     refused: IntCounterVec,
+    /// By [`Skipped`]; looked up once, since the hot path counts it.
+    journal_skipped: [IntCounter; 2],
 }
 
 /// Seconds; a mocked answer takes microseconds, a slow upstream a minute.
@@ -88,6 +99,11 @@ impl Metrics {
         let build = gauges("standin_build_info", "Always 1; the version is in the label.", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let _ = registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
+        let skipped = counters(
+            "standin_journal_skipped_total",
+            "Exchanges that are not in the journal, by why.",
+            &["reason"],
+        );
         let success_time = Opts::new(
             "standin_spec_last_reload_success_timestamp_seconds",
             "When the source was last read without an error, in seconds since the epoch.",
@@ -165,6 +181,7 @@ impl Metrics {
                 "Requests and connections that Standin refused.",
                 &["reason"],
             ),
+            journal_skipped: ["sampled", "full"].map(|reason| skipped.with_label_values(&[reason])),
             registry,
         }
     }
@@ -179,6 +196,10 @@ impl Metrics {
 
     pub fn refused(&self, reason: &str) {
         self.refused.with_label_values(&[reason]).inc();
+    }
+
+    pub fn journal_skipped(&self, reason: Skipped) {
+        self.journal_skipped[reason as usize].inc();
     }
 
     pub fn upstream_answered(&self, upstream: &str, started: Instant) {

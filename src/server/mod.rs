@@ -18,6 +18,7 @@ use crate::diagnostic::Diagnostic;
 use callbacks::Callbacks;
 use flight::InFlight;
 use in_force::InForce;
+use journal::Journal;
 use live::Cell;
 use metrics::Metrics;
 
@@ -40,6 +41,8 @@ pub mod in_force;
 pub mod load;
 
 pub mod upstream;
+
+pub mod journal;
 
 pub mod metrics;
 
@@ -115,12 +118,17 @@ impl Standin {
         let metrics = Arc::new(Metrics::new());
         let own: Vec<SocketAddr> = addresses.iter().copied().chain(admin_address).collect();
         let callbacks = Callbacks::start(&config.callbacks, own, metrics.clone());
+        let journal = match admin_address {
+            Some(_) => Journal::start(&config.journal, metrics.clone()),
+            None => Journal::off(),
+        };
         let (in_force, read) = first.into_parts();
         let live = Arc::new(Cell::new(in_force));
         let reloader = reload::Reloader::new(
             live.clone(),
             metrics.clone(),
             callbacks.clone(),
+            journal.clone(),
             plan.reread,
             plan.config_file,
             read,
@@ -132,6 +140,7 @@ impl Standin {
             live: live.clone(),
             metrics: metrics.clone(),
             callbacks: callbacks.clone(),
+            journal: journal.clone(),
             in_flight: in_flight.clone(),
             draining: draining.clone(),
             upstreams: intercept::Upstreams::Configured,
@@ -145,6 +154,7 @@ impl Standin {
                 live: live.clone(),
                 metrics,
                 callbacks: callbacks.clone(),
+                journal,
                 reload: reload.clone(),
                 ready: ready.clone(),
                 started,

@@ -16,6 +16,7 @@ use super::Failure;
 use super::callbacks::Callbacks;
 use super::flight::InFlight;
 use super::intercept::{Intercept, Upstreams};
+use super::journal::Journal;
 use super::live::Cell;
 use super::metrics::Metrics;
 use super::reload::{First, Handle, Reloader};
@@ -84,7 +85,17 @@ impl Interceptor {
         let (in_force, read) = first.into_parts();
         let live = Arc::new(Cell::new(in_force));
         let reread = Arc::new(move || Ok(config.clone()));
-        let reloader = Reloader::new(live.clone(), metrics.clone(), callbacks.clone(), reread, None, read);
+        // There is no admin port to ask it at.
+        let journal = Journal::off();
+        let reloader = Reloader::new(
+            live.clone(),
+            metrics.clone(),
+            callbacks.clone(),
+            journal.clone(),
+            reread,
+            None,
+            read,
+        );
         let (reload, reloading) = reloader.into_task();
         let work = async move {
             tokio::join!(sending, reloading);
@@ -93,6 +104,7 @@ impl Interceptor {
             live,
             metrics,
             callbacks,
+            journal,
             in_flight: InFlight::default(),
             draining: Arc::new(AtomicBool::new(false)),
             upstreams: Upstreams::Theirs,

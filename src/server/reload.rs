@@ -14,6 +14,7 @@ use tokio::task::JoinError;
 
 use super::callbacks::Callbacks;
 use super::in_force::{InForce, Served};
+use super::journal::Journal;
 use super::live::Cell;
 use super::load::{self, Loaded, Stamp, State, Web};
 use super::metrics::{Meters, Metrics, UNLISTED};
@@ -60,6 +61,7 @@ pub struct Reloader {
     pub live: Arc<Cell<InForce>>,
     pub metrics: Arc<Metrics>,
     pub callbacks: Callbacks,
+    pub journal: Journal,
     pub reread: Reread,
     pub config_file: Option<PathBuf>,
     web: Arc<Web>,
@@ -114,6 +116,7 @@ impl Reloader {
         live: Arc<Cell<InForce>>,
         metrics: Arc<Metrics>,
         callbacks: Callbacks,
+        journal: Journal,
         reread: Reread,
         config_file: Option<PathBuf>,
         read: Read,
@@ -124,6 +127,7 @@ impl Reloader {
             live,
             metrics,
             callbacks,
+            journal,
             reread,
             config_file,
             web,
@@ -239,6 +243,7 @@ impl Reloader {
             |name| before.upstreams.contains_key(name) || in_force.upstreams.contains_key(name),
         );
         self.callbacks.configure(&in_force.config.callbacks);
+        self.journal.configure(&in_force.config.journal);
         self.loaded = Arc::new(loaded);
         self.live.swap(in_force);
         self.tell(&self.live.current(), &problems, &before.documents);

@@ -75,7 +75,7 @@ async fn operations_tell_what_is_decided_and_why() {
 #[tokio::test]
 async fn a_foreign_host_is_refused() {
     let standin = Standin::with().paths(JOBS).config("admin: {hosts: [standin.internal]}\n").start().await;
-    for path in ["/api/status", "/api/operations", "/api/callbacks"] {
+    for path in ["/api/status", "/api/operations", "/api/callbacks", "/api/exchanges"] {
         for host in
             ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "127.0.0.1@evil.example"]
         {
@@ -151,7 +151,15 @@ async fn the_token_is_asked_for() {
 
 #[tokio::test]
 async fn the_data_port_never_reaches_it() {
-    let paths = ["/metrics", "/healthz", "/readyz", "/api/status", "/api/operations", "/api/callbacks"];
+    let paths = [
+        "/metrics",
+        "/healthz",
+        "/readyz",
+        "/api/status",
+        "/api/operations",
+        "/api/callbacks",
+        "/api/exchanges",
+    ];
     let standin = Standin::with().paths(JOBS).start().await;
     for path in paths {
         standin.get(path).await.is_problem(404, "no-route");

@@ -13,6 +13,7 @@ mod architecture;
 mod callbacks;
 mod cli;
 mod hostile;
+mod journal;
 mod library;
 mod pass;
 mod reload;

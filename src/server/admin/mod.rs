@@ -7,6 +7,8 @@
 //! | `GET /api/status` | the documents, their state and their problems |
 //! | `GET /api/operations` | the decision table |
 //! | `GET /api/callbacks?state=&limit=` | the last calls, newest first |
+//! | `GET /api/exchanges?operation=&outcome=&before=&limit=` | the journal, newest first |
+//! | `GET /api/exchanges/{id}` | one of them, with its headers and bodies |
 //! | `POST /api/reload` | read everything again |
 //!
 //! Its guard: a `Host` that is no name of a stranger (DNS rebinding), a token where one is set, and
@@ -30,6 +32,7 @@ use serde_json::{Value, json};
 
 use super::callbacks::{self, Callbacks};
 use super::in_force::InForce;
+use super::journal::Journal;
 use super::live::Cell;
 use super::metrics::Metrics;
 use super::reload;
@@ -37,11 +40,14 @@ use crate::config;
 use crate::diagnostic::Diagnostic;
 use crate::mock::Mocks;
 
+mod exchanges;
+
 /// What the admin port tells of.
 pub struct Admin {
     pub live: Arc<Cell<InForce>>,
     pub metrics: Arc<Metrics>,
     pub callbacks: Callbacks,
+    pub journal: Journal,
     pub reload: reload::Handle,
     pub ready: Arc<AtomicBool>,
     pub started: Instant,
@@ -53,6 +59,8 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/status", get(status))
         .route("/api/operations", get(operations))
         .route("/api/callbacks", get(recent_callbacks))
+        .route("/api/exchanges", get(exchanges::recent))
+        .route("/api/exchanges/{id}", get(exchanges::one))
         .route("/api/reload", post(reload))
         .fallback(nothing_here)
         .method_not_allowed_fallback(other_method)
@@ -183,8 +191,8 @@ async fn reload(State(admin): State<Arc<Admin>>, _body: Bytes) -> Response {
 }
 
 async fn nothing_here() -> Response {
-    let detail =
-        "there are /metrics, /healthz, /readyz, /api/status, /api/operations, /api/callbacks and /api/reload";
+    let detail = "there are /metrics, /healthz, /readyz, /api/status, /api/operations, /api/callbacks, /api/exchanges \
+                  and /api/reload";
     problem(StatusCode::NOT_FOUND, detail)
 }
 

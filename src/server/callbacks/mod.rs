@@ -12,7 +12,7 @@ pub mod guard;
 
 pub mod record;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -86,6 +86,7 @@ struct Counts {
 
 enum Question {
     Recent { state: Option<State>, limit: usize, reply: oneshot::Sender<Vec<Record>> },
+    Of { exchanges: HashSet<String>, reply: oneshot::Sender<Vec<Record>> },
     Drain { deadline: Instant, reply: oneshot::Sender<Lost> },
 }
 
@@ -205,6 +206,16 @@ impl Callbacks {
         records.await.unwrap_or_default()
     }
 
+    /// The calls that these exchanges of the journal started: those that are done and still shown, the
+    /// oldest first, then those that are not.
+    pub async fn of(&self, exchanges: HashSet<String>) -> Vec<Record> {
+        let (reply, records) = oneshot::channel();
+        if self.questions.send(Question::Of { exchanges, reply }).await.is_err() {
+            return Vec::new();
+        }
+        records.await.unwrap_or_default()
+    }
+
     /// Calls that wait: for their time, for the one before them, or for room.
     pub fn pending(&self) -> usize {
         self.counts.taken.load(Ordering::Relaxed).saturating_sub(self.in_flight())
@@ -296,6 +307,9 @@ where
                 question = questions.recv() => match question {
                     Some(Question::Recent { state, limit, reply }) => {
                         let _ = reply.send(self.recent(state, limit));
+                    }
+                    Some(Question::Of { exchanges, reply }) => {
+                        let _ = reply.send(self.of(&exchanges));
                     }
                     Some(Question::Drain { deadline, reply }) if stop.is_none() => {
                         inbox.close();
@@ -397,21 +411,30 @@ where
     }
 
     fn recent(&self, state: Option<State>, limit: usize) -> Vec<Record> {
-        let (now, clock) = (Instant::now(), SystemTime::now());
-        let going = self.queue.calls().map(|(turn, job, going)| {
-            let (state, due) = match going {
-                queue::State::Due(due) => (State::Waiting, Some(due)),
-                queue::State::Flying => (State::InFlight, None),
-                queue::State::Behind | queue::State::Done => (State::Waiting, None),
-            };
-            let due = due.map(|due| clock + due.saturating_duration_since(now));
-            (state, turn, job, due)
-        });
-        let going = going
-            .filter(|(now, ..)| state.is_none_or(|state| state == *now))
-            .map(|(state, turn, job, due)| Record { due, ..self.record(turn, job, state, None) });
+        let going = self.queue.calls().filter(|(.., going)| state.is_none_or(|state| state == shown(*going)));
+        let going = going.map(|(turn, job, going)| self.going(turn, job, going));
         let done = self.done.iter().rev().filter(|record| state.is_none_or(|state| state == record.state));
         going.chain(done.cloned()).take(limit).collect()
+    }
+
+    fn of(&self, exchanges: &HashSet<String>) -> Vec<Record> {
+        let done = self
+            .done
+            .iter()
+            .filter(|record| record.exchange.as_ref().is_some_and(|exchange| exchanges.contains(exchange)));
+        let going = self.queue.calls().filter(|(_, job, _)| {
+            job.client.exchange.as_deref().is_some_and(|exchange| exchanges.contains(exchange))
+        });
+        let going = going.map(|(turn, job, going)| self.going(turn, job, going));
+        done.cloned().chain(going).collect()
+    }
+
+    fn going(&self, turn: Turn, job: &Job, going: queue::State) -> Record {
+        let due = match going {
+            queue::State::Due(due) => Some(SystemTime::now() + due.saturating_duration_since(Instant::now())),
+            _ => None,
+        };
+        Record { due, ..self.record(turn, job, shown(going), None) }
     }
 
     /// `url`: where it went, if it did.
@@ -431,6 +454,14 @@ where
             due: None,
             attempts: Vec::new(),
         }
+    }
+}
+
+/// The state of a call that the queue still has.
+fn shown(going: queue::State) -> State {
+    match going {
+        queue::State::Flying => State::InFlight,
+        queue::State::Due(_) | queue::State::Behind | queue::State::Done => State::Waiting,
     }
 }
 
@@ -627,6 +658,23 @@ mod tests {
         assert_eq!(done[0].chain, records[0].chain);
         assert_eq!(done[0].id, records[1].id);
         assert_eq!(done[0].url.as_deref(), Some("http://a/"));
+    }
+
+    #[tokio::test]
+    async fn an_exchange_is_asked_for_its_own_calls() {
+        let bench = bench(9);
+        for exchange in ["one", "two"] {
+            let client = Client { peer: None, exchange: Some(exchange.into()) };
+            bench.callbacks.enqueue(chain(exchange, "a a"), client, &config(9));
+        }
+        bench.enqueue("none", "a", 9);
+        until(|| bench.callbacks.in_flight() == 3).await;
+        bench.land.add_permits(1);
+        until(|| bench.heard.0.lock().unwrap().len() == 1).await;
+        let records = bench.callbacks.of(["one".to_owned(), "three".to_owned()].into()).await;
+        let calls: Vec<_> = records.iter().map(|record| (&*record.operation, &*record.callback)).collect();
+        assert_eq!(calls, [("one", "1"), ("one", "2")]);
+        assert_eq!(bench.callbacks.of(Default::default()).await, []);
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@ use self::hold::Hold;
 use super::callbacks::{Callbacks, Client};
 use super::flight::{Flight, InFlight};
 use super::in_force::InForce;
+use super::journal::{Ending, Journal, Reason, Recording};
 use super::live::Cell;
 use super::metrics::{Metrics, Source, UNLISTED};
 use super::upstream::Upstream;
@@ -43,6 +44,7 @@ pub struct Intercept {
     pub live: Arc<Cell<InForce>>,
     pub metrics: Arc<Metrics>,
     pub callbacks: Callbacks,
+    pub journal: Journal,
     pub in_flight: InFlight,
     /// Set when the process is about to stop: connections are closed after their answer.
     pub draining: Arc<AtomicBool>,
@@ -67,6 +69,12 @@ pub struct Ctx {
     operation: Option<usize>,
     hold: Option<Hold>,
     fallback: Fallback,
+    recording: Recording,
+    /// Bytes of the body that are noted already, and come once more when the request passes.
+    noted: usize,
+    /// The name of the example that answered.
+    example: Option<Arc<str>>,
+    reason: Option<Reason>,
     _flight: Flight,
 }
 
@@ -95,6 +103,12 @@ impl Ctx {
         self.live.upstream_of(self.operation)
     }
 
+    /// Notes what was read of the body.
+    fn note(&mut self, read: &[u8]) {
+        self.recording.request_body(read);
+        self.noted = read.len();
+    }
+
     /// What the config changes of what passes: the rules for the operation, then its upstream.
     fn changes(&self) -> impl Iterator<Item = &Changes> {
         let operation = self.operation.and_then(|number| self.live.mocks.operations.get(number));
@@ -105,13 +119,19 @@ impl Ctx {
 
 impl Intercept {
     pub fn new_ctx(&self) -> Ctx {
+        let (live, started) = (self.live.current(), Instant::now());
+        let recording = self.journal.begin(started, &live.config.journal);
         Ctx {
-            live: self.live.current(),
-            started: Instant::now(),
+            live,
+            started,
             source: Source::Refused,
             operation: None,
             hold: None,
             fallback: Fallback::No,
+            recording,
+            noted: 0,
+            example: None,
+            reason: None,
             _flight: self.in_flight.begin(),
         }
     }
@@ -138,7 +158,7 @@ impl Intercept {
                 ctx.operation = operation;
                 self.pass(session, ctx).await
             }
-            Decision::Refuse(problem) => self.refuse(session, &problem).await.map(|()| true),
+            Decision::Refuse(problem) => self.refuse(session, ctx, &problem).await.map(|()| true),
         }
     }
 
@@ -158,6 +178,21 @@ impl Intercept {
         }
         let prefix = ctx.changes().find_map(|changes| changes.prefix.as_ref());
         prefix.map_or(Ok(()), |prefix| change::path(request, prefix))
+    }
+
+    /// A piece of the body of a request that passes. Only noted for the journal.
+    pub fn request_body_filter(&self, piece: Option<&Bytes>, ctx: &mut Ctx) {
+        let Some(piece) = piece else { return };
+        let known = ctx.noted.min(piece.len());
+        ctx.noted -= known;
+        ctx.recording.request_body(&piece[known..]);
+    }
+
+    /// A piece of the answer of the upstream. Only noted for the journal.
+    pub fn response_body_filter(&self, piece: Option<&Bytes>, ctx: &mut Ctx) {
+        if let Some(piece) = piece.filter(|_| !matches!(ctx.fallback, Fallback::Done)) {
+            ctx.recording.response_body(piece);
+        }
     }
 
     /// The head of the upstream's answer has come. In the mode `fallback` the document may answer in
@@ -198,9 +233,10 @@ impl Intercept {
         if matches!(ctx.fallback, Fallback::Done) {
             return Some(done);
         }
+        let failure = Failure::of(error);
+        ctx.reason = Some(Reason::Failed(failure.reason));
         let live = ctx.live.clone();
         let operation = ctx.operation.and_then(|number| live.mocks.operations.get(number))?;
-        let failure = Failure::of(error);
         if is_answered(session) || !failure.is_missing(&operation.missing) {
             return None;
         }
@@ -234,6 +270,21 @@ impl Intercept {
             duration_us = took.as_micros(),
             "request"
         );
+        let written = session.response_written().filter(|_| is_answered(session));
+        let request = session.req_header();
+        let ending = Ending {
+            method: &request.method,
+            target: request.uri.path_and_query().map_or("", |target| target.as_str()),
+            request: &request.headers,
+            response: written.map(|response| (response.status, &response.headers)),
+            source: ctx.source,
+            operation: ctx.operation.map(|number| &live.mocks.operations[number].label),
+            example: ctx.example.take(),
+            reason: ctx.reason.take(),
+            violations: Vec::new(),
+            took,
+        };
+        self.journal.finish(std::mem::take(&mut ctx.recording), &live.config.journal, ending);
     }
 
     /// The connection ends with this answer.
@@ -283,7 +334,7 @@ impl Intercept {
             return Ok(false);
         }
         let detail = "the request is for an upstream, and the config names none for it";
-        self.refuse(session, &Problem::new(problem::UPSTREAM_CONNECT, detail)).await?;
+        self.refuse(session, ctx, &Problem::new(problem::UPSTREAM_CONNECT, detail)).await?;
         Ok(true)
     }
 
@@ -294,8 +345,12 @@ impl Intercept {
         let mut read = None;
         if hit.needs_body(&head(session)) {
             match exchange::read_body(session, live.config.limits.mocked_body).await? {
-                Read::Whole(whole) => read = Some(whole),
+                Read::Whole(whole) => {
+                    ctx.note(&whole);
+                    read = Some(whole);
+                }
                 Read::Over(begin) if may_pass => {
+                    ctx.note(&begin);
                     ctx.fallback = if upstream_first { Fallback::TooLarge } else { Fallback::No };
                     ctx.hold = Some(hold(session, Some(begin)));
                     return self.pass(session, ctx).await;
@@ -304,7 +359,7 @@ impl Intercept {
                     let limit = live.config.limits.mocked_body;
                     let detail = format!("`limits.mocked_body` is {limit} bytes");
                     let problem = Problem::new(problem::BODY_TOO_LARGE, detail);
-                    return self.refuse(session, &problem).await.map(|()| true);
+                    return self.refuse(session, ctx, &problem).await.map(|()| true);
                 }
             }
         }
@@ -330,7 +385,7 @@ impl Intercept {
                 if read.is_none() {
                     exchange::leave_body(session);
                 }
-                self.refuse(session, &problem).await.map(|()| true)
+                self.refuse(session, ctx, &problem).await.map(|()| true)
             }
         }
     }
@@ -389,6 +444,7 @@ impl Intercept {
             path = session.req_header().uri.path(),
             "the upstream has not got it: answered from the document"
         );
+        ctx.reason = Some(Reason::Fallback(reason.to_owned().into()));
         ctx.fallback = Fallback::Done;
         self.answer(session, ctx, &hit, answer, moment).await?;
         Ok(true)
@@ -408,18 +464,24 @@ impl Intercept {
         if let Some(delay) = hit.delay(&head(session), moment.seed) {
             exchange::wait(session, delay).await?;
         }
+        ctx.example = answer.example;
+        if session.req_header().method != Method::HEAD {
+            ctx.recording.response_body(&answer.body);
+        }
         let written = exchange::write(session, answer.status, answer.headers, answer.body).await;
         // The calls go out whether the client waited for the answer or not.
         if let Some(chain) = answer.chain {
             let peer =
                 session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
-            self.callbacks.enqueue(chain, Client { peer, exchange: None }, &live.config.callbacks);
+            let exchange = self.journal.name(&mut ctx.recording);
+            self.callbacks.enqueue(chain, Client { peer, exchange }, &live.config.callbacks);
         }
         written
     }
 
     /// Answers with a problem of Standin's own.
-    pub async fn refuse(&self, session: &mut Session, problem: &Problem) -> Result<()> {
+    pub async fn refuse(&self, session: &mut Session, ctx: &mut Ctx, problem: &Problem) -> Result<()> {
+        ctx.reason = Some(Reason::Refused(problem.kind.code));
         self.metrics.refused(problem.kind.code);
         if matches!(
             problem.status(),
@@ -446,7 +508,7 @@ impl Intercept {
     }
 
     /// The client broke off, or what it sent can't be read.
-    async fn client_failed(&self, session: &mut Session, error: &Error, ctx: &Ctx) -> FailToProxy {
+    async fn client_failed(&self, session: &mut Session, error: &Error, ctx: &mut Ctx) -> FailToProxy {
         let request = session.req_header();
         tracing::debug!(error = error.etype().as_str(), method = %request.method, path = request.uri.path(), "client failed");
         let gone = matches!(
@@ -463,6 +525,7 @@ impl Intercept {
             ErrorType::ReadTimedout => problem::REQUEST_TIMEOUT,
             _ => problem::BAD_REQUEST,
         };
+        ctx.reason = Some(Reason::Refused(kind.code));
         self.metrics.refused(kind.code);
         self.fail(session, ctx, &Problem::new(kind, "the request's body is broken or did not arrive")).await
     }

@@ -4,9 +4,10 @@
 //! where they go, streamed, with as few changes as a proxy may make.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::header::TRANSFER_ENCODING;
 use http::{StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -69,6 +70,28 @@ impl ProxyHttp for Proxy {
         };
         ctx.asked = Some(Instant::now());
         Ok(forward::peer(&address, &upstream.config, session.req_header()))
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        self.intercept.request_body_filter(body.as_ref(), &mut ctx.intercept);
+        Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut Ctx,
+    ) -> Result<Option<Duration>> {
+        self.intercept.response_body_filter(body.as_ref(), &mut ctx.intercept);
+        Ok(None)
     }
 
     async fn upstream_request_filter(
