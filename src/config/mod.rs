@@ -18,7 +18,7 @@ mod selector;
 
 mod missing;
 
-mod delay;
+pub mod delay;
 
 mod change;
 

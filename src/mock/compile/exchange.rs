@@ -116,7 +116,9 @@ impl<'t> Compiler<'_, 't> {
             let exchanges = own.into_iter().map(|(_, number)| number).collect();
             Described { status: response.status, exchanges, empty }
         });
-        Exchanges { all: all.into(), usual: count, unmatched, empty, responses: described.collect() }
+        let responses = described.collect();
+        let asks_nothing = operation.parameters.is_empty() && operation.bodies.is_empty();
+        Exchanges { all: all.into(), usual: count, unmatched, empty, responses, asks_nothing }
     }
 
     fn answers(&mut self, label: &Arc<str>, responses: &[&Response<'t>]) -> Answers<'t> {
