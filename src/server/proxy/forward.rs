@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use http::header::{CONNECTION, HOST, TE, VIA};
-use http::{HeaderName, Version};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorType, HttpPeer, Session};
 use pingora::protocols::ALPN;
@@ -67,6 +67,9 @@ fn has(request: &RequestHeader, name: HeaderName, word: &str) -> bool {
 /// A request on its way to the upstream. pingora has taken the hop-by-hop fields off.
 pub fn request(session: &Session, request: &mut RequestHeader) -> Result<()> {
     let client = session.req_header();
+    if let Some(length) = said_again(&request.headers) {
+        request.insert_header(CONTENT_LENGTH, length)?;
+    }
     let own: Vec<HeaderName> =
         request.headers.keys().filter(|name| name.as_str().starts_with("x-standin-")).cloned().collect();
     for name in own {
@@ -99,6 +102,18 @@ pub fn request(session: &Session, request: &mut RequestHeader) -> Result<()> {
     let via = format!("{} standin", protocol(client.version));
     let before = listed(request, VIA.as_str());
     request.insert_header(VIA, before.map_or(via.clone(), |before| format!("{before}, {via}")))
+}
+
+/// The length, where it is said more than once; pingora has seen that all are the same. Who forwards
+/// it must say it once (RFC 9110, 8.6).
+fn said_again(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let first = lengths.next()?;
+    if lengths.next().is_none() && !first.as_bytes().contains(&b',') {
+        return None;
+    }
+    let length = first.to_str().ok()?.split(',').next()?.trim();
+    HeaderValue::from_str(length).ok()
 }
 
 /// All values of a list-based field as one; none if it is not there, or not text.
@@ -141,6 +156,10 @@ pub fn response(response: &mut ResponseHeader) {
     }
     for name in ["keep-alive", "proxy-connection", "upgrade"] {
         response.remove_header(name);
+    }
+    if let Some(length) = said_again(&response.headers) {
+        // A value that was there already is one that can be there.
+        response.insert_header(CONTENT_LENGTH, length).ok();
     }
 }
 
