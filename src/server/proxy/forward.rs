@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, VIA};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorType, HttpPeer, Session};
@@ -69,6 +69,11 @@ pub fn request(session: &Session, request: &mut RequestHeader) -> Result<()> {
     let client = session.req_header();
     if let Some(length) = said_again(&request.headers) {
         request.insert_header(CONTENT_LENGTH, length)?;
+    }
+    // It is for this hop only where a proxy asked for it (RFC 9110, 11.7.2), which Standin never does.
+    let credentials = client.headers.get_all(PROXY_AUTHORIZATION).iter();
+    for credentials in credentials.filter(|_| !has(client, CONNECTION, PROXY_AUTHORIZATION.as_str())) {
+        request.append_header(PROXY_AUTHORIZATION, credentials)?;
     }
     let own: Vec<HeaderName> =
         request.headers.keys().filter(|name| name.as_str().starts_with("x-standin-")).cloned().collect();
