@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TE, VIA};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHORIZATION, TE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorType, HttpPeer, Session};
@@ -65,7 +65,12 @@ fn has(request: &RequestHeader, name: HeaderName, word: &str) -> bool {
 }
 
 /// A request on its way to the upstream. pingora has taken the hop-by-hop fields off.
-pub fn request(session: &Session, request: &mut RequestHeader) -> Result<()> {
+pub fn request(session: &mut Session, request: &mut RequestHeader) -> Result<()> {
+    if session.req_header().version < Version::HTTP_11 {
+        // RFC 9110, 10.1.1 and 15.2: an older client waits for no 100, and understands no hints.
+        request.remove_header(&EXPECT);
+        session.set_ignore_info_resp(true);
+    }
     let client = session.req_header();
     if let Some(length) = said_again(&request.headers) {
         request.insert_header(CONTENT_LENGTH, length)?;
