@@ -80,6 +80,9 @@ pub fn request(session: &mut Session, request: &mut RequestHeader) -> Result<()>
     for credentials in credentials.filter(|_| !has(client, CONNECTION, PROXY_AUTHORIZATION.as_str())) {
         request.append_header(PROXY_AUTHORIZATION, credentials)?;
     }
+    if let Some(target) = origin_form(request.raw_path()) {
+        request.set_raw_path(&target)?;
+    }
     let own: Vec<HeaderName> =
         request.headers.keys().filter(|name| name.as_str().starts_with("x-standin-")).cloned().collect();
     for name in own {
@@ -112,6 +115,19 @@ pub fn request(session: &mut Session, request: &mut RequestHeader) -> Result<()>
     let via = format!("{} standin", protocol(client.version));
     let before = listed(request, VIA.as_str());
     request.insert_header(VIA, before.map_or(via.clone(), |before| format!("{before}, {via}")))
+}
+
+/// An absolute target as servers are asked (RFC 9112, 3.2.1); none for another. pingora has seen that
+/// its host is that of `host`.
+fn origin_form(target: &[u8]) -> Option<Vec<u8>> {
+    let scheme = ["http://", "https://"].into_iter().find(|scheme| {
+        target.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme.as_bytes()))
+    })?;
+    let rest = &target[scheme.len()..];
+    let host = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+    let path = &rest[host..];
+    let slash: &[u8] = if path.starts_with(b"/") { b"" } else { b"/" };
+    Some([slash, path].concat())
 }
 
 /// The length, where it is said more than once; pingora has seen that all are the same. Who forwards
