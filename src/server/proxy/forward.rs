@@ -180,6 +180,10 @@ pub fn response(response: &mut ResponseHeader) {
     for name in named {
         response.remove_header(&name);
     }
+    if response.version < Version::HTTP_11 {
+        // The version is that of who sends (RFC 9110, 6.2), and pingora frames it anew.
+        response.set_version(Version::HTTP_11);
+    }
     for name in ["keep-alive", "proxy-connection", "upgrade"] {
         response.remove_header(name);
     }
