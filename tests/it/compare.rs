@@ -687,10 +687,7 @@ fn differences(case: &Case, seen: &Seen, ours: &Seen) -> Vec<String> {
     let sent = Message::read(&case.head(), Kind::Request, true).map(|(message, _)| message);
     let answered = Message::read(&[bytes(&case.answer), b"\r\n".to_vec()].concat(), Kind::AnswerToHead, true);
     let answered = answered.map(|(message, _)| message);
-    // A proxy that gives up when a half is closed does so at any point.
-    if case.end != End::HalfClose {
-        found.compare("upstream", sent.as_ref(), &seen.requests, &ours.requests);
-    }
+    found.compare("upstream", sent.as_ref(), &seen.requests, &ours.requests);
     found.compare("client", answered.as_ref(), &seen.answers, &ours.answers);
     if seen.then != ours.then {
         found.add('-', "client", &format!("{:?}", seen.then));
@@ -714,6 +711,9 @@ impl Found {
                 _ => {
                     theirs.iter().for_each(|theirs| self.add('-', side, &in_short(theirs)));
                     ours.iter().for_each(|ours| self.add('+', side, &in_short(ours)));
+                    // What nginx refuses has to be framed so that no server reads it in two ways.
+                    let lines = ours.filter(|_| side == "upstream").map(Message::lines).unwrap_or_default();
+                    lines.iter().filter(|line| frames(line)).for_each(|line| self.add('+', side, line));
                 }
             }
             let (Some(source), Some(ours)) = (source, ours.filter(|ours| number == 0 && !ours.is_own()))
@@ -769,6 +769,12 @@ impl Found {
         let shown: String = line.chars().take(SHOWN).collect();
         self.0.push(format!("{sign} {side}: {shown}"));
     }
+}
+
+fn frames(line: &str) -> bool {
+    ["content-length:", "transfer-encoding:", "body of ", "cut off"]
+        .iter()
+        .any(|begin| line.starts_with(begin))
 }
 
 /// A status, or a request line.
