@@ -12,6 +12,7 @@ mod answer;
 mod architecture;
 mod callbacks;
 mod cli;
+mod compare;
 mod hostile;
 mod journal;
 mod library;

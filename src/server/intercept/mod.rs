@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{HOST, TRANSFER_ENCODING};
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use pingora::Result;
@@ -597,6 +597,11 @@ fn malformed(request: &RequestHeader) -> Option<Problem> {
     let all = target == b"*" && request.method == Method::OPTIONS;
     if !["/", "http://", "https://"].into_iter().any(begins) && !all {
         return problem("the request target begins neither with `/` nor with `http://`");
+    }
+    // Other codings would be the next hop's to take off, and pingora says only that it is chunked.
+    let chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if !request.headers.get_all(TRANSFER_ENCODING).iter().all(chunked) {
+        return problem("the request's `transfer-encoding` is not `chunked`");
     }
     match request.headers.get(HOST) {
         None if request.version == Version::HTTP_11 => problem("the request has no `host`"),

@@ -24,6 +24,9 @@ mod forward;
 
 mod duplex;
 
+/// What is left of a body that the upstream did not wait for is read for this long.
+const DRAIN: Duration = Duration::from_secs(5);
+
 /// The proxy of the data port: one for all its connections.
 pub struct Proxy {
     pub intercept: Intercept,
@@ -112,6 +115,12 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         if let (Some(asked), Some(upstream)) = (ctx.asked.take(), &ctx.upstream) {
             self.intercept.metrics.upstream_answered(&upstream.name, asked);
+        }
+        if response.status == StatusCode::CONTINUE {
+            // The client sends its body now, so nothing could be taken for it. pingora would close the
+            // connection of whoever is answered before the body's end, and takes this for an answer.
+            session.set_close_on_response_before_downstream_finish(false);
+            session.set_total_drain_timeout(Some(DRAIN));
         }
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             if !session.is_upgrade_req() {
