@@ -600,7 +600,8 @@ fn malformed(request: &RequestHeader) -> Option<Problem> {
     }
     // Other codings would be the next hop's to take off, and pingora says only that it is chunked.
     let chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
-    if !request.headers.get_all(TRANSFER_ENCODING).iter().all(chunked) {
+    let mut codings = request.headers.get_all(TRANSFER_ENCODING).iter();
+    if codings.next().is_some_and(|first| !chunked(first) || codings.next().is_some()) {
         return problem("the request's `transfer-encoding` is not `chunked`");
     }
     match request.headers.get(HOST) {
