@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, UPGRADE};
-use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorType, Session};
@@ -103,8 +103,8 @@ pub fn asks_for_h2c(request: &RequestHeader) -> bool {
 
 /// Whether a field says a word, in whatever case.
 pub fn says(request: &RequestHeader, name: HeaderName, word: &str) -> bool {
-    let value = request.headers.get(name).and_then(|value| value.to_str().ok());
-    value.is_some_and(|value| value.to_ascii_lowercase().contains(word))
+    let value = request.headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
+    value.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// Waits, unless the client goes away before; what it still sends of its body is dropped.
