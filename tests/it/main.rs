@@ -18,3 +18,4 @@ mod reload;
 mod route;
 mod sources;
 mod stop;
+mod upstreams;

@@ -21,7 +21,7 @@ use super::flight::{Flight, InFlight};
 use super::in_force::InForce;
 use super::live::Cell;
 use super::metrics::{Metrics, Source, UNLISTED};
-use super::upstream::Upstream;
+use super::upstream::{Tries, Upstream};
 use crate::config::Limits;
 use crate::mock::message::{Head, Moment};
 use crate::mock::problem::{self, Problem};
@@ -30,8 +30,6 @@ use crate::mock::{Found, Hit, Operation};
 mod exchange;
 
 mod forward;
-
-mod duplex;
 
 /// The proxy of the data port: one for all its connections.
 pub struct Proxy {
@@ -53,10 +51,7 @@ pub struct Ctx {
     upstream: Option<Arc<Upstream>>,
     /// When the upstream was asked; none once it has answered.
     asked: Option<Instant>,
-    /// Where its turn among the upstream's addresses began.
-    turn: Option<usize>,
-    /// Addresses from there on that took no connection.
-    unreachable: usize,
+    tries: Option<Tries>,
     _flight: Flight,
 }
 
@@ -79,8 +74,7 @@ impl ProxyHttp for Proxy {
             operation: None,
             upstream: None,
             asked: None,
-            turn: None,
-            unreachable: 0,
+            tries: None,
             _flight: self.in_flight.begin(),
         }
     }
@@ -118,13 +112,9 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
         let upstream = ctx.upstream.as_ref().ok_or_else(|| Error::new(ErrorType::InternalError))?;
-        let turn = *ctx.turn.get_or_insert_with(|| upstream.turn());
-        let Some(address) = upstream.address(turn.wrapping_add(ctx.unreachable)) else {
-            return Error::e_explain(ErrorType::ConnectNoRoute, "none of the upstream's names resolves")
-                .map_err(Error::into_up);
-        };
+        let peer = ctx.tries.get_or_insert_with(|| Tries::of(upstream.clone())).peer(session)?;
         ctx.asked = Some(Instant::now());
-        Ok(forward::peer(&address, &upstream.config, session.req_header()))
+        Ok(peer)
     }
 
     async fn upstream_request_filter(
@@ -144,6 +134,7 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         if let (Some(asked), Some(upstream)) = (ctx.asked.take(), &ctx.upstream) {
             self.metrics.upstream_answered(&upstream.name, asked);
+            ctx.tries.iter().for_each(Tries::answered);
         }
         // A long answer may have begun before the stop was asked for, so this is looked at again.
         if self.draining.load(Ordering::Relaxed) {
@@ -185,13 +176,7 @@ impl ProxyHttp for Proxy {
         ctx: &mut Ctx,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        if *error.etype() == ErrorType::InternalError {
-            // Without a socket (no more descriptors, say) there is no connection either.
-            error.etype = ErrorType::ConnectError;
-        }
-        ctx.unreachable += 1;
-        let others = ctx.upstream.as_ref().is_some_and(|upstream| ctx.unreachable < upstream.addresses());
-        error.set_retry(others);
+        ctx.tries.iter_mut().for_each(|tries| tries.refused(&mut error));
         error
     }
 
