@@ -58,7 +58,7 @@ struct Prepared {
 }
 
 /// What the files of each upstream's `tls` say, or what is wrong with them.
-type Certificates = BTreeMap<String, Result<Tls, Diagnostic>>;
+type Certificates = BTreeMap<String, Result<Tls, Box<Diagnostic>>>;
 
 /// Owns what was read, and puts it in force.
 pub struct Reloader {
@@ -351,7 +351,7 @@ async fn put_together(
 }
 
 fn broken(certificates: &Certificates) -> Vec<Diagnostic> {
-    certificates.values().filter_map(|read| read.as_ref().err()).cloned().collect()
+    certificates.values().filter_map(|read| read.as_ref().err()).map(|problem| *problem.clone()).collect()
 }
 
 /// Those with the same config and the same certificates stay, as do those whose certificates can't be

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderName, Version};
+use http::{HeaderName, HeaderValue, Version};
 use pingora::http::RequestHeader;
 use pingora::prelude::{HttpPeer, Session};
 use pingora::protocols::ALPN;
@@ -129,6 +129,8 @@ impl Place {
     pub fn peer_of_a_check(&self) -> HttpPeer {
         let mut peer = self.peer.clone();
         alone(&mut peer);
+        // It is over before one is due, and what asks would stay until then.
+        peer.options.h2_ping_interval = None;
         peer
     }
 }
@@ -184,7 +186,7 @@ fn is_large(session: &mut Session) -> bool {
 
 /// Whether a field says a word, in whatever case.
 fn says(request: &RequestHeader, name: &HeaderName, word: &str) -> bool {
-    let value = request.headers.get(name).map(|value| value.as_bytes()).unwrap_or_default();
+    let value = request.headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
     value.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
 }
 

@@ -52,13 +52,13 @@ impl PartialEq for Tls {
 }
 
 /// Of every upstream by its name, what its files say or what is wrong with them. Blocks.
-pub fn read(config: &Config) -> BTreeMap<String, Result<Tls, Diagnostic>> {
+pub fn read(config: &Config) -> BTreeMap<String, Result<Tls, Box<Diagnostic>>> {
     config.upstreams.iter().map(|(name, upstream)| (name.clone(), Tls::read(name, &upstream.tls))).collect()
 }
 
 /// What `standin check` says of the upstreams. Blocks.
 pub fn check(config: &Config) -> Vec<Diagnostic> {
-    let broken = read(config).into_values().filter_map(Result::err);
+    let broken = read(config).into_values().filter_map(Result::err).map(|problem| *problem);
     broken.chain(config.upstreams.iter().filter_map(|(name, upstream)| unverified(name, upstream))).collect()
 }
 
@@ -96,7 +96,7 @@ fn look_for_the_system_s() -> Option<String> {
 
 impl Tls {
     /// `name` is the upstream's, for the diagnostic.
-    pub fn read(name: &str, config: &config::UpstreamTls) -> Result<Tls, Diagnostic> {
+    pub fn read(name: &str, config: &config::UpstreamTls) -> Result<Tls, Box<Diagnostic>> {
         let mut tls = Tls::default();
         if let Some(path) = &config.ca {
             let file = File::read(format!("upstreams.{name}.tls.ca"), path)?;
@@ -125,11 +125,11 @@ struct File<'p> {
 }
 
 impl<'p> File<'p> {
-    fn read(key: String, path: &'p Path) -> Result<Self, Diagnostic> {
+    fn read(key: String, path: &'p Path) -> Result<Self, Box<Diagnostic>> {
         let failed = |why: String| {
             let message = format!("`{key}`: {} can't be read: {why}", path.display());
-            Diagnostic::new(Severity::Error, UNREADABLE, message)
-                .hint("name a PEM file; its path is relative to the config file's folder")
+            let problem = Diagnostic::new(Severity::Error, UNREADABLE, message);
+            Box::new(problem.hint("name a PEM file; its path is relative to the config file's folder"))
         };
         let found = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?;
         // To open a pipe could wait for ever.
@@ -143,7 +143,7 @@ impl<'p> File<'p> {
         Ok(File { key, path, bytes })
     }
 
-    fn authorities(&self) -> Result<Arc<CaType>, Diagnostic> {
+    fn authorities(&self) -> Result<Arc<CaType>, Box<Diagnostic>> {
         let found = certificates(&self.bytes);
         let mut store = RootCertStore::empty();
         let readable = found.iter().all(|certificate| store.add(certificate.clone()).is_ok());
@@ -153,14 +153,14 @@ impl<'p> File<'p> {
         }
     }
 
-    fn unusable(&self, why: &str) -> Diagnostic {
+    fn unusable(&self, why: &str) -> Box<Diagnostic> {
         let message = format!("`{}`: {} {why}", self.key, self.path.display());
-        Diagnostic::new(Severity::Error, UNUSABLE, message)
-            .hint("PEM has `-----BEGIN CERTIFICATE-----` or `-----BEGIN PRIVATE KEY-----`")
+        let problem = Diagnostic::new(Severity::Error, UNUSABLE, message);
+        Box::new(problem.hint("PEM has `-----BEGIN CERTIFICATE-----` or `-----BEGIN PRIVATE KEY-----`"))
     }
 }
 
-fn client(cert: &File<'_>, key: &File<'_>) -> Result<Arc<CertKey>, Diagnostic> {
+fn client(cert: &File<'_>, key: &File<'_>) -> Result<Arc<CertKey>, Box<Diagnostic>> {
     let chain = certificates(&cert.bytes);
     let whole = of_der(chain.clone()).is_some();
     if !whole {
