@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use standin::config::Config;
 use standin::server::load::{self, Compiled, Loaded, Web};
+use standin::server::upstream::tls;
 
 /// Documents, listeners or certificates are wrong.
 const BROKEN: u8 = 1;
@@ -41,7 +42,8 @@ fn compile(config: &Config) -> std::io::Result<(Loaded, Compiled)> {
 /// As [`compile`], with what is only worth its time where someone asks.
 fn checked(config: &Config) -> std::io::Result<(Loaded, Compiled)> {
     let loaded = load(config)?;
-    let compiled = load::check(config, &loaded);
+    let mut compiled = load::check(config, &loaded);
+    compiled.others.extend(tls::check(config));
     Ok((loaded, compiled))
 }
 

@@ -73,7 +73,7 @@ pub fn serve(plan: Plan, ready: impl FnOnce(&Standin)) -> ExitCode {
 }
 
 fn print_failure(failure: &Failure) {
-    if let Failure::Documents { diagnostics, .. } = failure {
+    if let Failure::Documents { diagnostics, .. } | Failure::Certificates(diagnostics) = failure {
         report::print_errors(diagnostics);
     }
     eprintln!("error: {failure}");

@@ -23,6 +23,7 @@ use super::in_force::InForce;
 use super::live::Cell;
 use super::metrics::Metrics;
 use super::proxy::Proxy;
+use super::upstream::tls;
 use crate::mock::problem::{self, Problem};
 
 /// Connections that the system holds for us until we take them.
@@ -71,7 +72,7 @@ pub fn serve(
     live: Arc<Cell<InForce>>,
     closed: watch::Receiver<bool>,
 ) -> tokio::task::JoinHandle<()> {
-    let conf = ServerConf { threads, ca_file: no_certificates(), ..ServerConf::default() };
+    let conf = ServerConf { threads, ca_file: tls::instead_of_the_system_s(), ..ServerConf::default() };
     let proxy = Arc::new(http_proxy(&Arc::new(conf), proxy));
     let front = Front { proxy, metrics, live, connections: AtomicUsize::new(0) };
     let mut service = Service::new("standin".to_owned(), front);
@@ -86,21 +87,6 @@ pub fn serve(
     tokio::spawn(async move {
         service.start_service(Some(Arc::new(parking_lot::Mutex::new(fds))), closed, 1).await;
     })
-}
-
-/// A file without certificates, where those of the system can't all be read: pingora would panic on
-/// them, even for upstreams that need none.
-fn no_certificates() -> Option<String> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut store = rustls::RootCertStore::empty();
-    let (_, unreadable) = store.add_parsable_certificates(found.certs);
-    if found.errors.is_empty() && unreadable == 0 {
-        return None;
-    }
-    let errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
-    let reason = errors.join("; ");
-    tracing::info!(unreadable, reason, "no certificates of the system: https upstreams can't be verified");
-    Some("/dev/null".to_owned())
 }
 
 /// Counts connections, and refuses those over the limit.

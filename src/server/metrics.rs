@@ -3,7 +3,7 @@
 //! Labels come from documents and config, never from traffic. What the hot path counts is looked up
 //! once for each operation and kept in a [`Meter`], so that counting is an atomic add.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,7 @@ pub struct Metrics {
     upstream_failures: IntCounterVec,
     fallbacks: IntCounterVec,
     fallbacks_skipped: IntCounterVec,
+    upstream_healthy: IntGaugeVec,
     callbacks: IntCounterVec,
     callback_attempts: IntCounterVec,
     callback_duration: HistogramVec,
@@ -139,6 +140,11 @@ impl Metrics {
                 "Answers of the upstream that the document could not replace, by reason.",
                 &["operation", "reason"],
             ),
+            upstream_healthy: gauges(
+                "standin_upstream_healthy",
+                "Whether a server of an upstream gets its turns.",
+                &["upstream", "server"],
+            ),
             callbacks: counters(
                 "standin_callbacks_total",
                 "Callbacks by their final outcome, each once.",
@@ -219,6 +225,22 @@ impl Metrics {
         self.fallbacks_skipped.with_label_values(&[operation, reason]).inc();
     }
 
+    /// Set when someone looks: the servers of each upstream, and whether they get their turns. Those
+    /// that are gone are forgotten.
+    pub fn upstreams_now(&self, upstreams: &BTreeMap<&str, Vec<(String, bool)>>) {
+        for (upstream, servers) in upstreams {
+            for (server, healthy) in servers {
+                self.upstream_healthy.with_label_values(&[*upstream, server.as_str()]).set((*healthy).into());
+            }
+        }
+        let gone = |labels: &HashMap<&str, &str>| {
+            let servers = labels.get("upstream").and_then(|name| upstreams.get(name));
+            let server = labels.get("server").copied().unwrap_or_default();
+            !servers.is_some_and(|servers| servers.iter().any(|(known, _)| known == server))
+        };
+        remove(&self.upstream_healthy, gone);
+    }
+
     pub fn connection_opened(&self) {
         self.connections.inc();
     }
@@ -290,11 +312,18 @@ fn keep_only<B: MetricVecBuilder>(series: &MetricVec<B>, label: &str, known: &im
 where
     MetricVec<B>: Collector,
 {
+    remove(series, |labels| labels.get(label).is_some_and(|value| !known(value)));
+}
+
+fn remove<B: MetricVecBuilder>(series: &MetricVec<B>, gone: impl Fn(&HashMap<&str, &str>) -> bool)
+where
+    MetricVec<B>: Collector,
+{
     for family in series.collect() {
         for metric in family.get_metric() {
             let labels: HashMap<&str, &str> =
                 metric.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
-            if labels.get(label).is_some_and(|value| !known(value)) {
+            if gone(&labels) {
                 let _ = series.remove(&labels);
             }
         }
@@ -399,10 +428,16 @@ mod tests {
             metrics.upstream_answered(upstream, Instant::now());
             metrics.upstream_failed(upstream, "connect");
         }
+        let server = |name: &str, healthy| (name.to_owned(), healthy);
+        let before = vec![server("http://a", true), server("http://old", true)];
+        metrics.upstreams_now(&[("old", before.clone()), ("new", before)].into());
+        metrics.upstreams_now(&[("new", vec![server("http://a", false)])].into());
         let gone = |label: &str| label != "old";
         metrics.keep_only(gone, gone);
         let (text, _) = metrics.text();
-        assert!(!text.contains("\"old\""), "{text}");
+        assert!(!text.contains("old\""), "{text}");
+        let healthy = r#"standin_upstream_healthy{server="http://a",upstream="new"} 0"#;
+        assert!(text.contains(healthy), "{text}");
         for kept in ["operation=\"new\"", "operation=\"unlisted\"", "upstream=\"new\""] {
             assert!(text.contains(kept), "{text}");
         }

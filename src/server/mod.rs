@@ -50,6 +50,8 @@ pub mod callbacks;
 
 mod fetch;
 
+mod field;
+
 pub mod flight;
 
 pub mod live;
@@ -60,6 +62,9 @@ pub enum Failure {
     /// Documents that the config names can't be served at all.
     #[error("documents that can't be read: {broken}")]
     Documents { broken: usize, diagnostics: Vec<Diagnostic> },
+    /// Files that the upstreams' `tls` names can't be used.
+    #[error("certificates that can't be used: {}", .0.len())]
+    Certificates(Vec<Diagnostic>),
     #[error("can't listen on {address}: {reason}")]
     Listen { address: String, reason: String },
     #[error("the documents can't be read: {0}")]
@@ -99,6 +104,9 @@ impl Standin {
         if !fatal.is_empty() {
             let diagnostics = fatal.iter().flat_map(|served| served.diagnostics.clone()).collect();
             return Err(Failure::Documents { broken: fatal.len(), diagnostics });
+        }
+        if !first.certificates.is_empty() {
+            return Err(Failure::Certificates(first.certificates));
         }
         for diagnostic in &first.others {
             tracing::warn!(code = diagnostic.code.0, problem = %diagnostic, "the documents");

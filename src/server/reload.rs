@@ -19,6 +19,7 @@ use super::live::Cell;
 use super::load::{self, Loaded, Stamp, State, Web};
 use super::metrics::{Meters, Metrics, UNLISTED};
 use super::upstream::Upstream;
+use super::upstream::tls::{self, Tls};
 use super::watch::Watch;
 use crate::config::{self, Config, Mode};
 use crate::diagnostic::{Diagnostic, Severity};
@@ -54,7 +55,11 @@ struct Prepared {
     config: Arc<Config>,
     loaded: Loaded,
     compiled: load::Compiled,
+    certificates: Certificates,
 }
+
+/// What the files of each upstream's `tls` say, or what is wrong with them.
+type Certificates = BTreeMap<String, Result<Tls, Box<Diagnostic>>>;
 
 /// Owns what was read, and puts it in force.
 pub struct Reloader {
@@ -77,6 +82,8 @@ pub struct First {
     pub in_force: InForce,
     read: Read,
     pub others: Vec<Diagnostic>,
+    /// Files that upstreams need and that can't be used.
+    pub certificates: Vec<Diagnostic>,
 }
 
 /// What was read, and what is asked for more.
@@ -93,8 +100,9 @@ impl First {
         let prepared = prepare(Arc::new(config), Arc::new(Loaded::default()), web.clone()).await;
         let prepared = prepared.expect("nothing is served yet that a fault could end");
         let others = prepared.compiled.others.clone();
+        let certificates = broken(&prepared.certificates);
         let (in_force, loaded) = put_together(prepared, 1, &BTreeMap::new()).await;
-        First { in_force, read: Read { loaded, web }, others }
+        First { in_force, read: Read { loaded, web }, others, certificates }
     }
 
     /// The documents that nothing is served of, and that the config names.
@@ -220,10 +228,15 @@ impl Reloader {
         };
         let mut diagnostics = problems.clone();
         diagnostics.extend(prepared.compiled.others.iter().cloned());
+        let certificates = broken(&prepared.certificates);
+        for problem in &certificates {
+            tracing::error!(code = problem.code.0, %problem, "an upstream can't be made, and stays as it was");
+        }
+        diagnostics.extend(certificates.iter().cloned());
         let (in_force, loaded) = put_together(prepared, before.version + 1, &before.upstreams).await;
         diagnostics.extend(in_force.documents.iter().flat_map(|served| served.diagnostics.iter().cloned()));
         let whole = in_force.documents.iter().all(|served| served.state == State::Current);
-        let successful = whole && problems.is_empty();
+        let successful = whole && problems.is_empty() && certificates.is_empty();
         let version = in_force.version;
         for gone in before
             .documents
@@ -306,7 +319,8 @@ async fn prepare(config: Arc<Config>, previous: Arc<Loaded>, web: Arc<Web>) -> R
     let work = move || {
         let loaded = load::load(&config, &previous, &web);
         let compiled = load::compile(&config, &loaded);
-        Prepared { config, loaded, compiled }
+        let certificates = tls::read(&config);
+        Prepared { config, loaded, compiled, certificates }
     };
     tokio::task::spawn_blocking(work).await
 }
@@ -316,17 +330,9 @@ async fn put_together(
     version: u64,
     before: &BTreeMap<String, Arc<Upstream>>,
 ) -> (InForce, Loaded) {
-    let Prepared { config, loaded, compiled } = prepared;
+    let Prepared { config, loaded, compiled, certificates } = prepared;
     let load::Compiled { mocks, reports, .. } = compiled;
-    let mut upstreams = BTreeMap::new();
-    for (name, upstream) in &config.upstreams {
-        let kept = before.get(name).filter(|known| known.config == *upstream);
-        let upstream = match kept {
-            Some(kept) => kept.clone(),
-            None => Upstream::start(name, upstream, RESOLVE).await,
-        };
-        upstreams.insert(name.clone(), upstream);
-    }
+    let upstreams = upstreams(&config, certificates, before).await;
     let upstream_of = |entry: usize| {
         config.specs[entry].upstream.clone().unwrap_or_else(|| config::DEFAULT_UPSTREAM.to_owned())
     };
@@ -352,6 +358,44 @@ async fn put_together(
     let meters = Meters::of(&mocks);
     let in_force = InForce { version, config, mocks, meters, upstreams, document_upstreams, documents };
     (in_force, loaded)
+}
+
+fn broken(certificates: &Certificates) -> Vec<Diagnostic> {
+    certificates.values().filter_map(|read| read.as_ref().err()).map(|problem| *problem.clone()).collect()
+}
+
+/// Those with the same config and the same certificates stay, as do those whose certificates can't be
+/// read now.
+async fn upstreams(
+    config: &Config,
+    mut certificates: Certificates,
+    before: &BTreeMap<String, Arc<Upstream>>,
+) -> BTreeMap<String, Arc<Upstream>> {
+    let mut upstreams = BTreeMap::new();
+    let mut lookups = Vec::new();
+    for (name, wanted) in &config.upstreams {
+        if let Some(warning) = tls::unverified(name, wanted) {
+            tracing::warn!(code = warning.code.0, problem = %warning, "an upstream is not verified");
+        }
+        let old = before.get(name);
+        let upstream = match certificates.remove(name) {
+            Some(Ok(tls)) => match old.filter(|old| old.is_as(wanted, &tls)) {
+                Some(kept) => kept.clone(),
+                None => {
+                    let (started, looked_up) = Upstream::start(name, wanted, tls);
+                    lookups.push(looked_up);
+                    started
+                }
+            },
+            _ => old.cloned().unwrap_or_else(|| Upstream::closed(name, wanted)),
+        };
+        upstreams.insert(name.clone(), upstream);
+    }
+    let deadline = tokio::time::Instant::now() + RESOLVE;
+    for lookup in lookups {
+        let _ = tokio::time::timeout_at(deadline, lookup).await;
+    }
+    upstreams
 }
 
 impl Handle {

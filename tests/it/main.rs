@@ -21,3 +21,4 @@ mod reload;
 mod route;
 mod sources;
 mod stop;
+mod upstreams;

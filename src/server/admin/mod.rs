@@ -76,6 +76,9 @@ pub fn router(admin: Arc<Admin>) -> Router {
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     let callbacks = &admin.callbacks;
     admin.metrics.callbacks_now(callbacks.pending(), callbacks.in_flight(), callbacks.oldest());
+    let live = admin.live.current();
+    let servers = live.upstreams.iter().map(|(name, upstream)| (name.as_str(), upstream.servers()));
+    admin.metrics.upstreams_now(&servers.collect());
     let (text, content_type) = admin.metrics.text();
     ([(header::CONTENT_TYPE, content_type)], text).into_response()
 }

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::header::{CONTENT_LENGTH, EXPECT};
+use http::{HeaderMap, Method, StatusCode, Version};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorType, Session};
 
 use crate::mock::problem::Problem;
+use crate::server::field::is_stream;
 
 /// What is left of a body that nobody needs is read for this long, to keep the connection.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -87,24 +88,6 @@ fn expects_continue(request: &RequestHeader) -> bool {
 pub fn bear_half_close(session: &mut Session) {
     let abort = is_stream(session.req_header());
     session.set_abort_on_close(abort);
-}
-
-/// Whether either side may be silent for as long as it likes.
-pub fn is_stream(request: &RequestHeader) -> bool {
-    (request.headers.contains_key(UPGRADE) && !asks_for_h2c(request))
-        || says(request, ACCEPT, "text/event-stream")
-        || says(request, CONTENT_TYPE, "application/grpc")
-}
-
-/// Java's client offers it with every request; pingora takes the offer off.
-pub fn asks_for_h2c(request: &RequestHeader) -> bool {
-    says(request, UPGRADE, "h2c")
-}
-
-/// Whether a field says a word, in whatever case.
-pub fn says(request: &RequestHeader, name: HeaderName, word: &str) -> bool {
-    let value = request.headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
-    value.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// Waits, unless the client goes away before; what it still sends of its body is dropped.

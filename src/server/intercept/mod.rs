@@ -33,7 +33,7 @@ use crate::mock::{Answer, Found, Hit, Operation};
 
 mod change;
 
-pub mod exchange;
+mod exchange;
 
 pub mod failure;
 

@@ -1,51 +1,18 @@
 //! What a proxy must change of what passes (RFC 9110, 7.6), and nothing else.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHORIZATION, TE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::prelude::{HttpPeer, Session};
-use pingora::protocols::ALPN;
+use pingora::prelude::Session;
 
-use super::duplex;
-use crate::config::{self, Scheme};
-use crate::server::intercept::exchange::{is_stream, says};
-use crate::server::upstream::Address;
-
-/// Connections to the upstream that nobody uses stay open for this long.
-const POOLED: Duration = Duration::from_secs(60);
+use crate::server::field::says;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
 const FORWARDED_HOST: &str = "x-forwarded-host";
-
-/// Where a request goes, and how long it may take.
-pub fn peer(address: &Address, config: &config::Upstream, request: &RequestHeader) -> Box<HttpPeer> {
-    let secure = address.scheme == Scheme::Https;
-    let mut peer = HttpPeer::new(address.socket, secure, address.host.to_string());
-    let options = &mut peer.options;
-    options.connection_timeout = Some(config.connect_timeout);
-    options.total_connection_timeout = Some(config.connect_timeout);
-    options.idle_timeout = Some(POOLED);
-    options.alpn = match address.scheme {
-        Scheme::Http => ALPN::H1,
-        Scheme::Https => ALPN::H2H1,
-        Scheme::H2c => ALPN::H2,
-    };
-    // pingora's timeout is for each read. Streams are silent for as long as they like.
-    if !is_stream(request) {
-        options.read_timeout = Some(config.response_timeout);
-    }
-    // An upstream that stops reading is as slow as one that does not answer.
-    options.write_timeout = Some(config.response_timeout);
-    if address.scheme != Scheme::H2c && duplex::suits(request) {
-        duplex::arrange(&mut peer, config.connect_timeout);
-    }
-    Box::new(peer)
-}
 
 /// A request on its way to the upstream. pingora has taken the hop-by-hop fields off.
 pub fn request(session: &mut Session, request: &mut RequestHeader) -> Result<()> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::TRANSFER_ENCODING;
+use http::header::{HOST, TRANSFER_ENCODING};
 use http::{StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorType, HttpPeer, ProxyHttp, Session};
@@ -17,12 +17,11 @@ use pingora::{ErrorSource, Result};
 
 use super::intercept::failure::Failure;
 use super::intercept::{self, Intercept};
-use super::upstream::Upstream;
+use super::upstream::{Tries, Upstream};
+use crate::config::Host;
 use crate::mock::problem::Problem;
 
 mod forward;
-
-mod duplex;
 
 /// What is left of a body that the upstream did not wait for is read for this long.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -38,10 +37,7 @@ pub struct Ctx {
     upstream: Option<Arc<Upstream>>,
     /// When the upstream was asked; none once it has answered.
     asked: Option<Instant>,
-    /// Where its turn among the upstream's addresses began.
-    turn: Option<usize>,
-    /// Addresses from there on that took no connection.
-    unreachable: usize,
+    tries: Option<Tries>,
 }
 
 #[async_trait]
@@ -49,8 +45,7 @@ impl ProxyHttp for Proxy {
     type CTX = Ctx;
 
     fn new_ctx(&self) -> Ctx {
-        let intercept = self.intercept.new_ctx();
-        Ctx { intercept, upstream: None, asked: None, turn: None, unreachable: 0 }
+        Ctx { intercept: self.intercept.new_ctx(), upstream: None, asked: None, tries: None }
     }
 
     /// pingora would add its compression here; Standin leaves bodies alone.
@@ -66,13 +61,9 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
         let upstream = ctx.upstream.as_ref().ok_or_else(|| Error::new(ErrorType::InternalError))?;
-        let turn = *ctx.turn.get_or_insert_with(|| upstream.turn());
-        let Some(address) = upstream.address(turn.wrapping_add(ctx.unreachable)) else {
-            return Error::e_explain(ErrorType::ConnectNoRoute, "none of the upstream's names resolves")
-                .map_err(Error::into_up);
-        };
+        let peer = ctx.tries.get_or_insert_with(|| Tries::of(upstream.clone())).peer(session)?;
         ctx.asked = Some(Instant::now());
-        Ok(forward::peer(&address, &upstream.config, session.req_header()))
+        Ok(peer)
     }
 
     async fn request_body_filter(
@@ -104,6 +95,10 @@ impl ProxyHttp for Proxy {
         ctx: &mut Ctx,
     ) -> Result<()> {
         forward::request(session, request)?;
+        let own = ctx.upstream.as_ref().filter(|upstream| upstream.config.host == Host::Upstream);
+        if let Some(authority) = own.and(ctx.tries.as_ref()).and_then(Tries::authority) {
+            request.insert_header(HOST, authority)?;
+        }
         self.intercept.upstream_request_filter(request, &ctx.intercept)
     }
 
@@ -115,6 +110,7 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         if let (Some(asked), Some(upstream)) = (ctx.asked.take(), &ctx.upstream) {
             self.intercept.metrics.upstream_answered(&upstream.name, asked);
+            ctx.tries.iter().for_each(Tries::answered);
         }
         if response.status == StatusCode::CONTINUE {
             // The client sends its body now, so nothing could be taken for it. pingora would close the
@@ -158,13 +154,7 @@ impl ProxyHttp for Proxy {
         ctx: &mut Ctx,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        if *error.etype() == ErrorType::InternalError {
-            // Without a socket (no more descriptors, say) there is no connection either.
-            error.etype = ErrorType::ConnectError;
-        }
-        ctx.unreachable += 1;
-        let others = ctx.upstream.as_ref().is_some_and(|upstream| ctx.unreachable < upstream.addresses());
-        error.set_retry(others);
+        ctx.tries.iter_mut().for_each(|tries| tries.refused(&mut error));
         error
     }
 

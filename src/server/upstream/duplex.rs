@@ -9,28 +9,23 @@
 //! body is large or of unknown length use them.
 
 use std::collections::VecDeque;
+use std::fmt::Debug;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use pingora::connectors::l4::Connect;
-use pingora::http::RequestHeader;
-use pingora::prelude::{Error, ErrorType, HttpPeer};
+use pingora::prelude::{Error, ErrorType};
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Sleep, sleep};
-
-/// Bodies up to this many bytes fit into the buffers of any connection.
-const SMALL: usize = 64 << 10;
 
 /// How far ahead is read at most. pingora tosses a coin for what comes next, reading or writing 64 KiB,
 /// so what is ahead of an echo wanders; over 200 MB it comes to a few MiB.
@@ -44,20 +39,9 @@ const PATIENCE: Duration = Duration::from_millis(1);
 /// Ahead is read in pieces of this size, so that no buffer has to grow.
 const PIECE: usize = 64 << 10;
 
-/// Whether an upstream that answers while it reads could come to a halt over this request.
-pub fn suits(request: &RequestHeader) -> bool {
-    let length = request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    let large = length.is_some_and(|length| length.parse().is_ok_and(|length: usize| length > SMALL));
-    large || request.headers.contains_key(TRANSFER_ENCODING)
-}
-
-/// Lets a peer be connected to in this way, within `timeout`.
-pub fn arrange(peer: &mut HttpPeer, timeout: Duration) {
-    /// Connections of one key are pooled together.
-    static KEYS: AtomicU64 = AtomicU64::new(1);
-    peer.group_key = KEYS.fetch_add(1, Ordering::Relaxed);
-    peer.options.idle_timeout = Some(Duration::from_millis(1));
-    peer.options.custom_l4 = Some(Arc::new(Connector { timeout }));
+/// Makes such connections, each within `timeout`.
+pub fn connector(timeout: Option<Duration>) -> Arc<dyn Connect + Send + Sync> {
+    Arc::new(Connector { timeout: timeout.unwrap_or(Duration::MAX) })
 }
 
 #[derive(Debug)]
@@ -68,10 +52,9 @@ struct Connector {
 #[async_trait]
 impl Connect for Connector {
     async fn connect(&self, address: &SocketAddr) -> pingora::Result<Stream> {
-        let address = address.as_inet().ok_or_else(|| Error::new(ErrorType::ConnectError))?;
-        let connected = tokio::time::timeout(self.timeout, TcpStream::connect(address)).await;
-        let socket = connected.map_err(|_| Error::new(ErrorType::ConnectTimedout).into_up())?;
-        let socket = socket.map_err(|error| {
+        let connected = tokio::time::timeout(self.timeout, connect(address)).await;
+        let stream = connected.map_err(|_| Error::new(ErrorType::ConnectTimedout).into_up())?;
+        stream.map_err(|error| {
             let kind = match error.kind() {
                 io::ErrorKind::ConnectionRefused => ErrorType::ConnectRefused,
                 io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
@@ -80,14 +63,51 @@ impl Connect for Connector {
                 _ => ErrorType::ConnectError,
             };
             Error::because(kind, "connecting to the upstream", error).into_up()
-        })?;
-        Ok(VirtualSocketStream::new(Box::new(Duplex::new(socket))).into())
+        })
+    }
+}
+
+async fn connect(address: &SocketAddr) -> io::Result<Stream> {
+    let socket: Box<dyn VirtualSocket> = match address {
+        SocketAddr::Inet(address) => Box::new(Duplex::new(TcpStream::connect(address).await?)),
+        SocketAddr::Unix(address) => {
+            let path = address.as_pathname().ok_or(io::ErrorKind::AddrNotAvailable)?;
+            Box::new(Duplex::new(UnixStream::connect(path).await?))
+        }
+    };
+    Ok(VirtualSocketStream::new(socket).into())
+}
+
+/// A socket that tells whether there is something to read.
+trait Socket: AsyncRead + AsyncWrite + Unpin + Send + Sync + Debug + 'static {
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    fn set_nodelay(&self) -> io::Result<()>;
+}
+
+impl Socket for TcpStream {
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_read_ready(cx)
+    }
+
+    fn set_nodelay(&self) -> io::Result<()> {
+        self.set_nodelay(true)
+    }
+}
+
+impl Socket for UnixStream {
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_read_ready(cx)
+    }
+
+    /// What is written to a unix socket is never held back.
+    fn set_nodelay(&self) -> io::Result<()> {
+        Ok(())
     }
 }
 
 #[derive(Debug)]
-struct Duplex {
-    socket: TcpStream,
+struct Duplex<S> {
+    socket: S,
     /// What was read while a write waited; no piece is empty.
     ahead: VecDeque<BytesMut>,
     /// Runs while a write waits and there is something to read.
@@ -96,8 +116,8 @@ struct Duplex {
     ended: bool,
 }
 
-impl Duplex {
-    fn new(socket: TcpStream) -> Self {
+impl<S: Socket> Duplex<S> {
+    fn new(socket: S) -> Self {
         Duplex { socket, ahead: VecDeque::new(), patience: None, ended: false }
     }
 
@@ -125,7 +145,7 @@ impl Duplex {
     }
 }
 
-impl AsyncRead for Duplex {
+impl<S: Socket> AsyncRead for Duplex<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -145,7 +165,7 @@ impl AsyncRead for Duplex {
     }
 }
 
-impl AsyncWrite for Duplex {
+impl<S: Socket> AsyncWrite for Duplex<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let duplex = self.get_mut();
         let written = Pin::new(&mut duplex.socket).poll_write(cx, bytes);
@@ -165,10 +185,10 @@ impl AsyncWrite for Duplex {
     }
 }
 
-impl VirtualSocket for Duplex {
+impl<S: Socket> VirtualSocket for Duplex<S> {
     fn set_socket_option(&self, option: VirtualSockOpt) -> io::Result<()> {
         match option {
-            VirtualSockOpt::NoDelay => self.socket.set_nodelay(true),
+            VirtualSockOpt::NoDelay => self.socket.set_nodelay(),
             _ => Ok(()),
         }
     }
