@@ -406,6 +406,20 @@ mod tests {
         assert!(!upstream.places.current()[0].health.is_good(upstream.now()));
     }
 
+    #[tokio::test]
+    async fn a_name_that_stops_resolving_keeps_its_last_addresses() {
+        let upstream = upstream(&["http://localhost:81", "http://nowhere.invalid"]);
+        upstream.is_at(1, sockets(&[7]));
+        let weak = Arc::downgrade(&upstream);
+        assert_eq!(look_up(&weak, 0, Resolved::Yes).await, Some(Resolved::Yes));
+        assert_eq!(look_up(&weak, 1, Resolved::Yes).await, Some(Resolved::No));
+        let of = |server| upstream.places.current().iter().filter(|place| place.server == server).count();
+        assert!(of(0) > 0);
+        assert_eq!(of(1), 1);
+        drop(upstream);
+        assert_eq!(look_up(&weak, 0, Resolved::Yes).await, None, "nobody holds it");
+    }
+
     #[test]
     fn a_name_with_many_addresses_leaves_room_for_others() {
         let many: Vec<u8> = (0..100).collect();
