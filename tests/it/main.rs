@@ -13,6 +13,7 @@ mod architecture;
 mod callbacks;
 mod cli;
 mod hostile;
+mod listeners;
 mod pass;
 mod reload;
 mod route;
