@@ -49,14 +49,14 @@ pub fn read(listeners: &[Listen]) -> Result<Vec<Option<Arc<Certificate>>>, Vec<D
     for listen in listeners {
         match listen.tls.as_ref().map(|files| Certificate::read(listen, files)).transpose() {
             Ok(certificate) => certificates.push(certificate.map(Arc::new)),
-            Err(problem) => problems.push(problem),
+            Err(problem) => problems.push(*problem),
         }
     }
     if problems.is_empty() { Ok(certificates) } else { Err(problems) }
 }
 
 impl Certificate {
-    fn read(listen: &Listen, files: &KeyPair) -> Result<Self, Diagnostic> {
+    fn read(listen: &Listen, files: &KeyPair) -> Result<Self, Box<Diagnostic>> {
         let listener = listen.address.to_string();
         let stamps = stamps(files);
         let key = Arc::new(certified(&listener, files)?);
@@ -65,7 +65,7 @@ impl Certificate {
     }
 
     /// Shows what the files have now. What is wrong with them changes nothing.
-    pub fn reread(&self) -> Result<(), Diagnostic> {
+    pub fn reread(&self) -> Result<(), Box<Diagnostic>> {
         let before = self.shown.current().key.clone();
         let stamps = stamps(&self.files);
         let read = certified(&self.listener, &self.files).map(Arc::new);
@@ -95,39 +95,32 @@ fn stamps(files: &KeyPair) -> [Stamp; 2] {
 }
 
 /// The chain with its key, which is checked to fit.
-fn certified(listener: &str, files: &KeyPair) -> Result<CertifiedKey, Diagnostic> {
-    let problem = |code, key: &str, file: &Path, reason: &str| {
+fn certified(listener: &str, files: &KeyPair) -> Result<CertifiedKey, Box<Diagnostic>> {
+    let problem = |code, key: &str, file: &Path, reason: String| {
         let message = format!("`{key}` of the listener `{listener}`: `{}` {reason}", file.display());
         Diagnostic::new(Severity::Error, code, message)
     };
-    let unreadable = |key: &'static str, file: &Path| {
-        let problem = problem(UNREADABLE, key, file, "");
-        move |reason: String| Diagnostic { message: problem.message + &reason, ..problem }
+    let cert = |code, reason| {
+        let hint = "name a PEM file with the certificate first, then those that signed it";
+        Box::new(problem(code, "tls.cert", &files.cert, reason).hint(hint))
     };
-    let chain = bytes(&files.cert)
-        .and_then(|text| chain(&text))
-        .map_err(unreadable("tls.cert", &files.cert))
-        .map_err(|problem| {
-            problem.hint("name a PEM file with the certificate first, then those that signed it")
-        })?;
-    let key = bytes(&files.key)
-        .and_then(|text| key(&text))
-        .map_err(unreadable("tls.key", &files.key))
-        .map_err(|problem| problem.hint("name a PEM file with the private key, without a passphrase"))?;
+    let private = |code, reason| {
+        let hint = "name a PEM file with the private key of the certificate, without a passphrase";
+        Box::new(problem(code, "tls.key", &files.key, reason).hint(hint))
+    };
+    let read = bytes(&files.cert).and_then(|text| chain(&text));
+    let chain = read.map_err(|reason| cert(UNREADABLE, reason))?;
+    let read = bytes(&files.key).and_then(|text| key(&text));
+    let key = read.map_err(|reason| private(UNREADABLE, reason))?;
     let provider = rustls::crypto::ring::default_provider();
     CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-            let reason = format!("is not the key of the certificate in `{}`", files.cert.display());
-            problem(UNUSABLE, "tls.key", &files.key, &reason)
-                .hint("name the two files that were made together")
+            private(UNUSABLE, format!("is not the key of the certificate in `{}`", files.cert.display()))
         }
-        Error::InvalidCertificate(error) => problem(
-            UNUSABLE,
-            "tls.cert",
-            &files.cert,
-            &format!("has no certificate that can be read: {error:?}"),
-        ),
-        error => problem(UNUSABLE, "tls.key", &files.key, &format!("has no key that can be used: {error}")),
+        Error::InvalidCertificate(error) => {
+            cert(UNUSABLE, format!("has no certificate that can be read: {error}"))
+        }
+        error => private(UNUSABLE, format!("has no key that can be used: {error}")),
     })
 }
 

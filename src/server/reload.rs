@@ -261,8 +261,8 @@ impl Reloader {
 
     /// What is wrong with those that stay as they were.
     fn reread_certificates(&self) -> Vec<Diagnostic> {
-        let unusable: Vec<Diagnostic> =
-            self.certificates.iter().filter_map(|certificate| certificate.reread().err()).collect();
+        let reread = self.certificates.iter().map(|certificate| certificate.reread());
+        let unusable: Vec<Diagnostic> = reread.filter_map(Result::err).map(|problem| *problem).collect();
         for problem in &unusable {
             tracing::error!(code = problem.code.0, problem = %problem, "the certificate stays as it was");
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -234,6 +234,7 @@ async fn tls_takes_both_versions_and_what_alpn_agrees_on() {
     pair.http2(standin.data).await.send(&get("/passed")).await.is(200, "upstream: GET /passed");
     let passed = upstream.only();
     assert_eq!(passed.header("x-forwarded-proto"), Some("https"));
+    assert_eq!(passed.header("host"), Some("standin.test"));
     assert_eq!(passed.header("x-forwarded-for"), Some("127.0.0.1"));
 }
 
@@ -439,6 +440,71 @@ async fn a_connection_of_http2_takes_so_many_requests_at_a_time() {
         answer.await.is(200, MOCK);
     }
     assert_eq!(http2.requests.current_max_send_streams(), 128);
+}
+
+#[tokio::test]
+async fn one_that_sends_no_http_is_cut_off() {
+    let standin = listening(H2C, &Pair::new()).start().await;
+    let http2 = Http2::over(TcpStream::connect(standin.data).await.expect("a connection")).await;
+    // User information in the authority: RFC 9113, 8.3.1.
+    let wrong = async || {
+        let request = http::Request::get("http://me@standin.test/mocked").body(()).expect("a request");
+        let (answer, _) = http2.requests.clone().send_request(request, true)?;
+        answer.await.map(|answer| answer.status())
+    };
+    for _ in 0..32 {
+        assert_eq!(within(SOON, "an answer", wrong()).await.expect("an answer"), 400);
+    }
+    http2.send(&get("/mocked")).await.is(200, MOCK);
+    let _ = within(SOON, "an answer", wrong()).await;
+    within(SOON, "the connection's end", http2.connection).await.expect("the client").ok();
+}
+
+/// An upstream that takes no more connections: who is to be connected to it waits.
+async fn full() -> (TcpListener, Vec<TcpStream>) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let listener = socket.listen(0).expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    let mut waiting = Vec::new();
+    let enough = Duration::from_millis(500);
+    while let Ok(stream) = tokio::time::timeout(enough, TcpStream::connect(address)).await {
+        waiting.push(stream.expect("a connection"));
+    }
+    (listener, waiting)
+}
+
+/// CVE-2023-44487: what a client breaks off goes on for a while, so it may not begin more and more.
+#[tokio::test]
+async fn one_that_breaks_off_what_it_begins_is_cut_off() {
+    let (upstream, _waiting) = full().await;
+    let address = upstream.local_addr().expect("an address");
+    let config = format!(
+        "listen: {H2C}\nadmin: 127.0.0.1:0\nupstreams: {{default: {{servers: 'http://{address}', connect_timeout: 1m}}}}\n"
+    );
+    let paths = operation("get", "/mocked", "mock");
+    let standin = Standin::with().without_addresses().paths(&paths).config(&config).start().await;
+    let http2 = Http2::over(TcpStream::connect(standin.data).await.expect("a connection")).await;
+    let other = Http2::over(TcpStream::connect(standin.data).await.expect("a connection")).await;
+    let begin = async || {
+        let request = http::Request::get("http://standin.test/slow").body(())?;
+        let mut requests = http2.requests.clone().ready().await?;
+        let (_, mut stream) = requests.send_request(request, true)?;
+        // It has to arrive before it is broken off; what comes after it was read has.
+        let answer = requests
+            .ready()
+            .await?
+            .send_request(http::Request::get("http://standin.test/mocked").body(())?, true)?;
+        answer.0.await?;
+        stream.send_reset(h2::Reason::CANCEL);
+        Ok::<(), Box<dyn std::error::Error>>(())
+    };
+    let mut begun = 0;
+    while begun < 1000 && within(SOON, "an answer", begin()).await.is_ok() {
+        begun += 1;
+    }
+    assert!((200..400).contains(&begun), "{begun}");
+    other.send(&get("/mocked")).await.is(200, MOCK);
 }
 
 #[tokio::test]
