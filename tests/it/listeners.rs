@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
@@ -269,6 +269,7 @@ async fn the_wrong_protocol_ends_and_harms_nobody() {
     let wrong = get("/mocked").to(secure).await;
     wrong.is_problem(400, "bad-request");
     assert!(wrong.text().contains("write `https://`"), "{}", wrong.text());
+    let mut agreed = pair.connect(secure, &["h2"]).await;
     let garbage =
         said(TcpStream::connect(secure).await.expect("a connection"), "\u{16}garbage\r\n\r\n").await;
     assert!(!garbage.contains("HTTP"), "{garbage}");
@@ -279,6 +280,9 @@ async fn the_wrong_protocol_ends_and_harms_nobody() {
     let end = within(SOON, "the silent one is closed", silent.read(&mut [0; 1])).await;
     assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
     standin.counts(3.0, "standin_refused_total", &[("reason", "tls")]).await;
+    // Nor does one that agreed on HTTP/2.
+    let mut answer = Vec::new();
+    let _ = within(SOON, "it is closed", agreed.read_to_end(&mut answer)).await;
 }
 
 #[tokio::test]
@@ -569,4 +573,60 @@ async fn a_stop_lets_requests_of_http2_end() {
     let answer = within(SOON, "the slow answer", slow).await.expect("the client");
     assert_eq!((answer.status, answer.body.len()), (200, body.len()));
     assert_eq!(standin.wait_exit(Duration::from_secs(5)).await, 0);
+}
+
+/// What HTTP/2 has queued when a request ends may be all of its answer. Together they are more than the
+/// system takes of them.
+#[tokio::test]
+async fn a_stop_lets_a_slow_client_read_its_answers() {
+    const LENGTH: usize = 390_000;
+    const REQUESTS: usize = 40;
+    let upstream = Upstream::answering(|_| Reply::new(200, vec![b'x'; LENGTH])).await;
+    let mut standin = listening(H2C, &Pair::new()).upstream(upstream.url()).start().await;
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("an option");
+    let mut stream = socket.connect(standin.data).await.expect("a connection");
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let gate = Gate::closed();
+    let reading = gate.clone();
+    tokio::spawn(async move {
+        let (mut from, mut to) = tokio::io::split(far);
+        let (mut answers, mut requests) = stream.split();
+        let read = async {
+            reading.passed().await;
+            tokio::io::copy(&mut answers, &mut to).await
+        };
+        tokio::join!(tokio::io::copy(&mut from, &mut requests), read)
+    });
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(1 << 24).initial_connection_window_size(1 << 24);
+    let (requests, connection) = builder.handshake(near).await.expect("HTTP/2");
+    let http2 = Http2 { requests, connection: tokio::spawn(connection) };
+    let answers: Vec<_> = (0..REQUESTS).map(|_| tokio::spawn(http2.send(&get("/slow")))).collect();
+    standin.counts(REQUESTS as f64, "standin_requests_total", &[("source", "upstream")]).await;
+    standin.signal("TERM");
+    standin.logs(0, &["stopping requests=0"]).await;
+    holds_for(Duration::from_secs(1), "it waits", || standin.runs()).await;
+    gate.open();
+    for answer in answers {
+        let answer = answer.await.expect("the client");
+        assert_eq!((answer.status, answer.body.len()), (200, LENGTH));
+    }
+    assert_eq!(standin.wait_exit(Duration::from_secs(5)).await, 0);
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_client_that_is_silent() {
+    let mut standin = listening(H2C, &Pair::new()).start().await;
+    let mut stream = TcpStream::connect(standin.data).await.expect("a connection");
+    // The preface and empty SETTINGS: RFC 9113, 3.4.
+    let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    stream.write_all(hello).await.expect("standin reads");
+    let mut settings = [0; 9];
+    within(SOON, "SETTINGS", stream.read_exact(&mut settings)).await.expect("SETTINGS");
+    assert_eq!(settings[3], 4);
+    let begun = Instant::now();
+    standin.signal("TERM");
+    assert_eq!(standin.wait_exit(SOON).await, 0);
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
 }

@@ -34,9 +34,15 @@ const MALFORMED: usize = 32;
 /// that one such request does not hold up the others.
 const WINDOW: u32 = 1 << 20;
 
-/// A client has this long to begin, and to go once there is nothing left to wait for.
-const BEGIN: Duration = Duration::from_secs(60);
-const GO: Duration = Duration::from_secs(5);
+/// A client has this long to send the preface, where it agreed to.
+const BEGIN: Duration = Duration::from_secs(10);
+
+/// A client that was told to go has this long to do so; many look at the connection with their next
+/// request only.
+const GO: Duration = Duration::from_millis(500);
+
+/// So often that time for one that has yet to read an answer.
+const READ: usize = 10;
 
 /// Whether HTTP/2 begins here. Looks no further than it has to, and what it looks at stays unread: an
 /// HTTP/1 request may be shorter than the preface.
@@ -65,7 +71,7 @@ pub async fn serve(proxy: &Arc<HttpProxy<Proxy>>, stream: Stream, limits: &Limit
     let Ok(Ok(mut connection)) = tokio::time::timeout(BEGIN, handshake).await else { return };
     let mut closed = closing.clone();
     let requests = InFlight::default();
-    let mut malformed = 0;
+    let (mut malformed, mut unread) = (0, 0);
     // How long the connection may be idle; none: it was told already that it is to go.
     let mut patience = Some(limits.keepalive);
     loop {
@@ -81,6 +87,11 @@ pub async fn serve(proxy: &Arc<HttpProxy<Proxy>>, stream: Stream, limits: &Limit
             () = idle(&requests, patience.unwrap_or(GO)) => match patience.take() {
                 Some(_) => {
                     connection.graceful_shutdown();
+                    continue;
+                }
+                // The request has ended, but not all of its answer is with the client.
+                None if connection.has_streams() && unread < READ => {
+                    unread += 1;
                     continue;
                 }
                 None => return,
