@@ -200,7 +200,7 @@ struct Shared {
     metrics: Arc<Metrics>,
     live: Arc<Cell<InForce>>,
     connections: AtomicUsize,
-    /// Connections of HTTP/2.
+    /// Connections of HTTP/2 that have begun.
     http2: InFlight,
 }
 
@@ -292,9 +292,8 @@ impl Front {
     }
 
     async fn http2(&self, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let _open = self.shared.http2.begin();
         let limits = self.shared.live.current().config.limits.clone();
-        http2::serve(&self.shared.proxy, stream, &limits, shutdown).await;
+        http2::serve(&self.shared.proxy, stream, &limits, &self.shared.http2, shutdown).await;
         None
     }
 }

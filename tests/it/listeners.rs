@@ -617,7 +617,9 @@ async fn a_stop_lets_a_slow_client_read_its_answers() {
 
 #[tokio::test]
 async fn a_stop_does_not_wait_for_a_client_that_is_silent() {
-    let mut standin = listening(H2C, &Pair::new()).start().await;
+    let (tls, pair) = (TLS.trim_matches(['[', ']']), Pair::new());
+    let mut standin = listening(&format!("[{H2C}, {tls}]"), &pair).start().await;
+    let _agreed = pair.connect(socket(&addresses(&standin)[1]), &["h2"]).await;
     let mut stream = TcpStream::connect(standin.data).await.expect("a connection");
     // The preface and empty SETTINGS: RFC 9113, 3.4.
     let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";

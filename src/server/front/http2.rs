@@ -14,7 +14,7 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 
 use crate::config::Limits;
-use crate::server::flight::InFlight;
+use crate::server::flight::{Flight, InFlight};
 use crate::server::proxy::Proxy;
 
 /// RFC 9113, 3.4: what a client's connection begins with.
@@ -59,8 +59,14 @@ pub async fn begins(stream: &mut Stream) -> bool {
 }
 
 /// Serves a connection to its end: the client's, an idle one's, or that of the last request after
-/// `closing` turned true.
-pub async fn serve(proxy: &Arc<HttpProxy<Proxy>>, stream: Stream, limits: &Limits, closing: &ShutdownWatch) {
+/// `closing` turned true. One that has begun is counted in `open`.
+pub async fn serve(
+    proxy: &Arc<HttpProxy<Proxy>>,
+    stream: Stream,
+    limits: &Limits,
+    open: &InFlight,
+    closing: &ShutdownWatch,
+) {
     let digest = Arc::new(Digest {
         ssl_digest: stream.get_ssl_digest(),
         timing_digest: stream.get_timing_digest(),
@@ -69,47 +75,59 @@ pub async fn serve(proxy: &Arc<HttpProxy<Proxy>>, stream: Stream, limits: &Limit
     });
     let handshake = server::handshake(stream, Some(options(limits)));
     let Ok(Ok(mut connection)) = tokio::time::timeout(BEGIN, handshake).await else { return };
+    let _open = open.begin();
     let mut closed = closing.clone();
     let requests = InFlight::default();
     let (mut malformed, mut unread) = (0, 0);
     // How long the connection may be idle; none: it was told already that it is to go.
-    let mut patience = Some(limits.keepalive);
+    let mut patience = Some(limits.keepalive.max(Duration::from_secs(1)));
     loop {
-        let accepted = tokio::select! {
+        let event = tokio::select! {
             biased;
             // An error is the process's end.
-            _ = closed.wait_for(|closed| *closed), if patience.is_some() => {
-                patience = None;
-                connection.graceful_shutdown();
-                continue;
-            }
-            accepted = HttpSession::from_h2_conn(&mut connection, digest.clone()) => accepted,
-            () = idle(&requests, patience.unwrap_or(GO)) => match patience.take() {
-                Some(_) => {
-                    connection.graceful_shutdown();
-                    continue;
-                }
-                // The request has ended, but not all of its answer is with the client.
-                None if connection.has_streams() && unread < READ => {
-                    unread += 1;
-                    continue;
-                }
-                None => return,
-            },
+            _ = closed.wait_for(|closed| *closed), if patience.is_some() => Event::Closing,
+            accepted = HttpSession::from_h2_conn(&mut connection, digest.clone()) => Event::from(accepted),
+            () = idle(&requests, patience.unwrap_or(GO)) => Event::Idle,
         };
-        match accepted {
-            Ok(Some(H2Accept::Session(_))) if requests.count() >= UNFINISHED => return,
-            Ok(Some(H2Accept::Session(session))) => {
-                let (proxy, closing, request) = (proxy.clone(), closing.clone(), requests.begin());
-                tokio::spawn(async move {
-                    let _request = request;
-                    proxy.process_new_http(ServerSession::new_http2(session), &closing).await;
-                });
-            }
-            Ok(Some(H2Accept::Rejected)) if malformed < MALFORMED => malformed += 1,
-            Ok(Some(H2Accept::Rejected) | None) | Err(_) => return,
+        match event {
+            Event::Request(_) if requests.count() >= UNFINISHED => return,
+            Event::Request(session) => start(proxy, *session, requests.begin(), closing),
+            Event::Malformed if malformed < MALFORMED => malformed += 1,
+            Event::Closing | Event::Idle if patience.take().is_some() => connection.graceful_shutdown(),
+            // The requests have ended, but not all of their answers is with the client.
+            Event::Idle if connection.has_streams() && unread < READ => unread += 1,
+            Event::Malformed | Event::Closing | Event::Idle | Event::End => return,
         }
     }
+}
+
+/// What happens to a connection.
+enum Event {
+    Request(Box<HttpSession>),
+    /// It was answered, or reset, by pingora.
+    Malformed,
+    /// The listener closes.
+    Closing,
+    Idle,
+    End,
+}
+
+impl From<pingora::Result<Option<H2Accept>>> for Event {
+    fn from(accepted: pingora::Result<Option<H2Accept>>) -> Self {
+        match accepted {
+            Ok(Some(H2Accept::Session(session))) => Event::Request(Box::new(session)),
+            Ok(Some(H2Accept::Rejected)) => Event::Malformed,
+            Ok(None) | Err(_) => Event::End,
+        }
+    }
+}
+
+fn start(proxy: &Arc<HttpProxy<Proxy>>, session: HttpSession, request: Flight, closing: &ShutdownWatch) {
+    let (proxy, closing) = (proxy.clone(), closing.clone());
+    tokio::spawn(async move {
+        let _request = request;
+        proxy.process_new_http(ServerSession::new_http2(session), &closing).await;
+    });
 }
 
 /// The h2 crate's own bounds hold besides: on frames of a header section, on resets that it has to
