@@ -8,6 +8,7 @@ use serde_json::json;
 use standin::config::{Config, Mode};
 use standin::diagnostic::{Diagnostic, Severity};
 use standin::mock::{Mocks, Operation};
+use standin::server::certificate;
 use standin::server::load::{Compiled, Loaded, State};
 
 use super::flags::{Check, Format};
@@ -34,10 +35,11 @@ pub fn check(flags: Check) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    let (loaded, compiled) = match super::checked(&config) {
+    let (loaded, mut compiled) = match super::checked(&config) {
         Ok(read) => read,
         Err(error) => return super::cannot_read(&error),
     };
+    compiled.others.extend(certificate::read(&config.listen).err().unwrap_or_default());
     let diagnostics: Vec<Diagnostic> = compiled.diagnostics().cloned().collect();
     match format {
         Format::Json => print(&findings(documents(&loaded, &compiled.mocks), &diagnostics)),

@@ -111,7 +111,7 @@ async fn received(started: Instant, method: Method, uri: Uri, headers: HeaderMap
 }
 
 fn welcome(standin: &Standin, receiver: SocketAddr) {
-    let data = standin.addresses.first().map(SocketAddr::to_string).unwrap_or_default();
+    let data = standin.addresses.first().map(ToString::to_string).unwrap_or_default();
     let document =
         standin.live.current().documents.first().map(|served| served.source.clone()).unwrap_or_default();
     let admin = standin.admin.map_or(String::new(), |admin| {
@@ -122,12 +122,12 @@ fn welcome(standin: &Standin, receiver: SocketAddr) {
 
 Register a user: answered at once from the document, then three callbacks, 3 s apart.
 
-  curl -i http://{data}/user -H 'content-type: application/json' \
+  curl -i {data}/user -H 'content-type: application/json' \
     -d '{{"user":{{"firstName":"Ada","lastName":"Lovelace"}},"callbackUrl":"http://{receiver}/hooks"}}'
 
 Anything that the document does not list is the upstream's:
 
-  curl -i http://{data}/anything-else
+  curl -i {data}/anything-else
 {admin}
 The document can be edited while it is served:
 

@@ -130,8 +130,7 @@ impl Signals {
 /// `listening on http://127.0.0.1:8080 (admin http://127.0.0.1:9900); ...`
 pub fn ready_line(standin: &Standin) -> String {
     let live = standin.live.current();
-    let addresses: Vec<String> =
-        standin.addresses.iter().map(|address| format!("http://{address}")).collect();
+    let addresses: Vec<String> = standin.addresses.iter().map(ToString::to_string).collect();
     let admin = standin.admin.map_or("admin off".to_owned(), |address| format!("admin http://{address}"));
     let mocked = count(mocked(&live), "operation");
     let documents = count(live.mocks.documents.len(), "document");

@@ -11,7 +11,7 @@ use url::{Host, Url};
 use super::problem::{Problem, quoted};
 use super::{Admin, ListenAddress, OPEN_ADMIN, Scheme, Server, ServerAddress, Target};
 
-/// `unix:/path`, whose path is relative to `folder`, or an address as [`tcp`] takes it.
+/// `unix:/path`, whose path is relative to `folder`, or `host:port`, `:8080` or `8080`.
 pub fn listen(text: &str, folder: &Path) -> Result<ListenAddress, Problem> {
     match unix(text, folder)? {
         Some(path) => Ok(ListenAddress::Unix(path)),

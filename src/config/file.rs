@@ -104,6 +104,18 @@ fn listen(item: &Item<'_>, folder: &Path) -> Option<Listen> {
         let h2c = keys.boolean("h2c").unwrap_or(false);
         Some(Listen { address: address?, tls: tls.flatten(), h2c })
     })?
+    .filter(|listen| agrees(item, listen))
+}
+
+fn agrees(item: &Item<'_>, listen: &Listen) -> bool {
+    let both = listen.h2c && listen.tls.is_some();
+    if both {
+        item.refuse(
+            Problem::value("`h2c` is HTTP/2 without TLS, and this listener has TLS")
+                .hint("leave out `h2c`; over TLS there is HTTP/2 for clients that ask"),
+        );
+    }
+    !both
 }
 
 /// A certificate chain and its key, which make sense together only.
@@ -834,6 +846,15 @@ log: {format: json, level: "warn,standin=debug"}
                 env!("CARGO_PKG_VERSION"),
                 " ignores no value silently"
             ),
+        );
+    }
+
+    #[test]
+    fn a_listener_has_tls_or_h2c() {
+        check(
+            "listen: {address: '1', tls: {cert: a, key: b}, h2c: true}",
+            "c:1:9: `listen`: `h2c` is HTTP/2 without TLS, and this listener has TLS; \
+             leave out `h2c`; over TLS there is HTTP/2 for clients that ask",
         );
     }
 

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::diagnostic::Diagnostic;
 use callbacks::Callbacks;
 use flight::InFlight;
+use front::SocketFile;
 use in_force::InForce;
 use journal::Journal;
 use live::Cell;
@@ -38,6 +39,8 @@ pub mod intercept;
 
 pub mod in_force;
 
+pub mod certificate;
+
 pub mod load;
 
 pub mod upstream;
@@ -56,13 +59,15 @@ pub mod flight;
 
 pub mod live;
 
+pub use front::Address;
+
 /// Why Standin does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Documents that the config names can't be served at all.
     #[error("documents that can't be read: {broken}")]
     Documents { broken: usize, diagnostics: Vec<Diagnostic> },
-    /// Files that the upstreams' `tls` names can't be used.
+    /// Files that listeners or upstreams name can't be used.
     #[error("certificates that can't be used: {}", .0.len())]
     Certificates(Vec<Diagnostic>),
     #[error("can't listen on {address}: {reason}")]
@@ -82,7 +87,8 @@ pub struct Plan {
 
 /// A Standin that listens.
 pub struct Standin {
-    pub addresses: Vec<SocketAddr>,
+    /// As many as `listen` has.
+    pub addresses: Vec<Address>,
     pub admin: Option<SocketAddr>,
     pub live: Arc<Cell<InForce>>,
     reload: reload::Handle,
@@ -92,6 +98,8 @@ pub struct Standin {
     draining: Arc<AtomicBool>,
     closing: signal::Sender<bool>,
     service: tokio::task::JoinHandle<()>,
+    /// Removed at the stop.
+    files: Vec<SocketFile>,
 }
 
 impl Standin {
@@ -99,6 +107,7 @@ impl Standin {
     pub async fn start(plan: Plan) -> Result<Standin, Failure> {
         let started = std::time::Instant::now();
         let config = plan.config.clone();
+        let certificates = certificate::read(&config.listen).map_err(Failure::Certificates)?;
         let first = reload::First::read(plan.config).await;
         let fatal = fatal(&first, plan.strict);
         if !fatal.is_empty() {
@@ -112,19 +121,19 @@ impl Standin {
             tracing::warn!(code = diagnostic.code.0, problem = %diagnostic, "the documents");
         }
         let mut listeners = Vec::new();
-        for listen in &config.listen {
-            listeners.push(front::bind(&listen.address.to_string(), "--listen").await?);
+        for (listen, certificate) in config.listen.iter().zip(&certificates) {
+            listeners.push(front::bind(listen, certificate.clone()).await?);
         }
         let admin_listener = match &config.admin.address {
-            Some(address) => Some(front::bind(address, "--admin").await?),
+            Some(address) => Some(front::tcp(address, "--admin").await?),
             None => None,
         };
-        let addresses: Vec<SocketAddr> =
-            listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let addresses: Vec<Address> = listeners.iter().map(|bound| bound.address.clone()).collect();
+        let files = listeners.iter_mut().filter_map(|bound| bound.file.take()).collect();
         let admin_address = admin_listener.as_ref().and_then(|listener| listener.local_addr().ok());
 
         let metrics = Arc::new(Metrics::new());
-        let own: Vec<SocketAddr> = addresses.iter().copied().chain(admin_address).collect();
+        let own = addresses.iter().filter_map(Address::socket).chain(admin_address).collect();
         let callbacks = Callbacks::start(&config.callbacks, own, metrics.clone());
         let journal = match admin_address {
             Some(_) => Journal::start(&config.journal, metrics.clone()),
@@ -140,6 +149,7 @@ impl Standin {
             plan.reread,
             plan.config_file,
             read,
+            certificates.into_iter().flatten().collect(),
         );
         let reload = reloader.start();
         let (ready, draining) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
@@ -156,7 +166,7 @@ impl Standin {
         let proxy = proxy::Proxy { intercept };
         let (closing, closed) = signal::channel(false);
         let threads = tokio::runtime::Handle::current().metrics().num_workers();
-        let service = front::serve(proxy, listeners, threads, metrics.clone(), live.clone(), closed);
+        let service = front::serve(proxy, listeners, threads, closed);
         if let Some(listener) = admin_listener {
             let admin = admin::Admin {
                 live: live.clone(),
@@ -185,6 +195,7 @@ impl Standin {
             draining,
             closing,
             service,
+            files,
         })
     }
 
@@ -208,6 +219,8 @@ impl Standin {
         }
         let deadline = Instant::now() + config.shutdown.drain;
         tracing::info!(requests = self.in_flight.count(), "stopping");
+        // Whoever comes next can have the name at once.
+        drop(self.files);
         let _ = self.closing.send(true);
         let _ = tokio::time::timeout_at(deadline, self.service).await;
         if tokio::time::timeout_at(deadline, self.in_flight.none()).await.is_err() {

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinError;
 
 use super::callbacks::Callbacks;
+use super::certificate::Certificate;
 use super::in_force::{InForce, Served};
 use super::journal::Journal;
 use super::live::Cell;
@@ -75,6 +76,8 @@ pub struct Reloader {
     config_broken: bool,
     /// The config file as it was before it was read.
     config_stamp: Stamp,
+    /// Of the listeners, which stay as they are until a restart.
+    certificates: Vec<Arc<Certificate>>,
 }
 
 /// What is read at start, for the one who decides whether that is enough to serve.
@@ -128,6 +131,7 @@ impl Reloader {
         reread: Reread,
         config_file: Option<PathBuf>,
         read: Read,
+        certificates: Vec<Arc<Certificate>>,
     ) -> Self {
         let config_stamp = config_file.as_deref().and_then(load::stamp);
         let (loaded, web) = (Arc::new(read.loaded), read.web);
@@ -142,6 +146,7 @@ impl Reloader {
             loaded,
             config_broken: false,
             config_stamp,
+            certificates,
         };
         reloader.tell(&reloader.live.current(), &[], &[]);
         reloader
@@ -202,6 +207,7 @@ impl Reloader {
     fn files(&self) -> BTreeMap<PathBuf, Stamp> {
         let mut files = self.loaded.watched.clone();
         files.extend(self.config_file.clone().map(|file| (file, self.config_stamp)));
+        files.extend(self.certificates.iter().flat_map(|certificate| certificate.watched()));
         files
     }
 
@@ -216,6 +222,7 @@ impl Reloader {
         for key in config::needs_restart(&before.config, &config) {
             tracing::warn!(key, "this key of the config needs a restart to change");
         }
+        let unusable = self.reread_certificates();
         self.web.meet(&config).await;
         let Ok(prepared) = prepare(config, self.loaded.clone(), self.web.clone()).await else {
             // The panic itself is on stderr. What is in force goes on, and so does the watching.
@@ -227,6 +234,7 @@ impl Reloader {
             return Outcome { version: before.version, successful: false, diagnostics: problems };
         };
         let mut diagnostics = problems.clone();
+        diagnostics.extend(unusable.iter().cloned());
         diagnostics.extend(prepared.compiled.others.iter().cloned());
         let certificates = broken(&prepared.certificates);
         for problem in &certificates {
@@ -236,7 +244,7 @@ impl Reloader {
         let (in_force, loaded) = put_together(prepared, before.version + 1, &before.upstreams).await;
         diagnostics.extend(in_force.documents.iter().flat_map(|served| served.diagnostics.iter().cloned()));
         let whole = in_force.documents.iter().all(|served| served.state == State::Current);
-        let successful = whole && problems.is_empty() && certificates.is_empty();
+        let successful = whole && problems.is_empty() && certificates.is_empty() && unusable.is_empty();
         let version = in_force.version;
         for gone in before
             .documents
@@ -272,6 +280,16 @@ impl Reloader {
         }
         self.metrics.reloaded(if successful { "success" } else { "failure" });
         Outcome { version, successful, diagnostics }
+    }
+
+    /// What is wrong with those that stay as they were.
+    fn reread_certificates(&self) -> Vec<Diagnostic> {
+        let reread = self.certificates.iter().map(|certificate| certificate.reread());
+        let unusable: Vec<Diagnostic> = reread.filter_map(Result::err).map(|problem| *problem).collect();
+        for problem in &unusable {
+            tracing::error!(code = problem.code.0, problem = %problem, "the certificate stays as it was");
+        }
+        unusable
     }
 
     /// Log and metrics of what is in force now. What was said of the documents before is not said again.

@@ -16,6 +16,7 @@ mod compare;
 mod hostile;
 mod journal;
 mod library;
+mod listeners;
 mod pass;
 mod reload;
 mod route;

@@ -1,6 +1,7 @@
 //! What the tests are written with: a Standin to ask, an upstream behind it, a receiver for its
 //! callbacks, an HTTP client that sends the bytes it is told to, and waiting.
 
+mod h2;
 mod http;
 mod metrics;
 mod server;
@@ -8,10 +9,11 @@ mod standin;
 mod text;
 mod wait;
 
+pub use h2::Http2;
 pub use http::{Request, Response, Wire, delete, get, head, post, request};
 pub use metrics::Metrics;
 pub use server::{ClosedPort, Gate, RawUpstream, Received, Receiver, Reply, Upstream};
-pub use standin::Standin;
+pub use standin::{Builder, Standin};
 pub use text::{dedent, document, operation};
 pub use wait::{eventually, holds_for, within};
 

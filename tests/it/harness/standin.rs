@@ -428,12 +428,18 @@ fn is_ready_line(line: &str) -> bool {
     line.contains("listening on ") && line.ends_with('\n')
 }
 
-/// The first `HOST:PORT` of a text, after its `http://` if it has one; an unspecified host is asked
+/// The first `HOST:PORT` of a text, after its scheme if it has one; an unspecified host is asked
 /// through loopback.
 fn first_address(text: &str) -> Option<SocketAddr> {
     let words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '(' | ')'));
     words
-        .filter_map(|word| word.trim_start_matches("http://").trim_end_matches(['/', '.']).parse().ok())
+        .filter_map(|word| {
+            word.trim_start_matches("http://")
+                .trim_start_matches("https://")
+                .trim_end_matches(['/', '.'])
+                .parse()
+                .ok()
+        })
         .next()
         .map(|mut address: SocketAddr| {
             if address.ip().is_unspecified() {
