@@ -27,7 +27,6 @@
 //!     found: mock                   # else unlisted, pass, other-methods, refused
 //!     passes: true                  # mocked, but for the upstream once it is looked at
 //!     operation: label              # of a mocked or passed operation
-//!     delay: 120ms                  # how long the answer waits; left out: it is not looked at
 //!     allow: GET, HEAD              # of other-methods
 //!     needs_body: false             # a body that is not needed is never given to the answer
 //!     problem: not-acceptable       # the code of Standin's own error
@@ -171,7 +170,6 @@ struct Expected {
     found: Option<String>,
     #[serde(default)]
     passes: bool,
-    delay: Option<String>,
     operation: Option<String>,
     allow: Option<String>,
     needs_body: Option<bool>,
@@ -398,10 +396,6 @@ fn check_hit(case: &Case, hit: &Hit<'_>, head: Head<'_>, differences: &mut Diffe
     let expect = &case.expect;
     if let Some(needs_body) = expect.needs_body {
         differences.check("needs_body", needs_body, hit.needs_body(&head));
-    }
-    if let Some(delay) = &expect.delay {
-        let wanted = config::duration(delay).expect("a duration");
-        differences.check("delay", wanted, hit.delay(case.seed.unwrap_or(SEED)).unwrap_or_default());
     }
     let text = match &case.body {
         // As the edge does: what is not needed is not read.

@@ -87,7 +87,7 @@ fn documents(loaded: &Loaded, mocks: &Mocks) -> Vec<serde_json::Value> {
 }
 
 fn is_mocked(operation: &Operation) -> bool {
-    operation.routed && operation.mode != Mode::Pass
+    operation.routed && operation.mode == Mode::Mock
 }
 
 /// The problems, each drawn; of one kind in one document not more than `most`, or the first few.
@@ -144,10 +144,8 @@ fn overview(loaded: &Loaded, mocks: &Mocks) -> String {
 struct Tally {
     operations: usize,
     mocked: usize,
-    matched: usize,
-    fallback: usize,
     passed: usize,
-    /// Of those that are not passed.
+    /// Of those that are mocked.
     without_answer: usize,
     not_routed: usize,
     callbacks: usize,
@@ -159,30 +157,26 @@ impl Tally {
         for operation in operations {
             tally.operations += 1;
             tally.callbacks += operation.callbacks().count();
-            *match (operation.routed, operation.mode) {
-                (false, _) => &mut tally.not_routed,
-                (true, Mode::Pass) => &mut tally.passed,
-                (true, Mode::Mock) => &mut tally.mocked,
-                (true, Mode::Match) => &mut tally.matched,
-                (true, Mode::Fallback) => &mut tally.fallback,
-            } += 1;
+            match (operation.routed, is_mocked(operation)) {
+                (false, _) => tally.not_routed += 1,
+                (true, false) => tally.passed += 1,
+                (true, true) => tally.mocked += 1,
+            }
             tally.without_answer += usize::from(is_mocked(operation) && !operation.answers());
         }
         tally
     }
 }
 
-/// `4 operations (2 mocked, 1 fallback, 1 passed), 1 callback`
+/// `3 operations (2 mocked, 1 passed), 1 callback`
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Tally { operations, mocked, matched, fallback, passed, without_answer, not_routed, callbacks } =
-            self;
+        let Tally { operations, mocked, passed, without_answer, not_routed, callbacks } = self;
         let mut parts = vec![format!("{mocked} mocked")];
         if *without_answer > 0 {
             parts[0].push_str(&format!(", {without_answer} of them without an answer"));
         }
-        let others =
-            [(matched, "match"), (fallback, "fallback"), (passed, "passed"), (not_routed, "not routed")];
+        let others = [(passed, "passed"), (not_routed, "not routed")];
         let others = others.iter().filter(|(number, _)| **number > 0);
         parts.extend(others.map(|(number, what)| format!("{number} {what}")));
         let (operations, callbacks) = (count(*operations, "operation"), count(*callbacks, "callback"));

@@ -140,7 +140,7 @@ pub fn ready_line(standin: &Standin) -> String {
 
 fn mocked(live: &InForce) -> usize {
     let operations = live.mocks.operations.iter();
-    operations.filter(|operation| operation.routed && operation.mode != standin::config::Mode::Pass).count()
+    operations.filter(|operation| operation.routed && operation.mode == standin::config::Mode::Mock).count()
 }
 
 fn callbacks(config: &Config) -> String {

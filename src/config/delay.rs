@@ -2,12 +2,6 @@
 
 use std::time::Duration;
 
-use super::amount;
-use super::problem::{Problem, quoted};
-
-/// No answer waits longer, whoever asks for it.
-const LONGEST: Duration = Duration::from_secs(3600);
-
 /// A wait before an answer, or chance within bounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Delay {
@@ -32,29 +26,6 @@ const Z99: f64 = 2.326_347_874_040_841;
 const FARTHEST: f64 = 10.0;
 
 impl Delay {
-    /// Two bounds, or a median and a 99th percentile.
-    ///
-    /// # Errors
-    ///
-    /// It is neither, or the first is more than the second.
-    pub fn of_chance(
-        min: Option<Duration>,
-        max: Option<Duration>,
-        median: Option<Duration>,
-        p99: Option<Duration>,
-    ) -> Result<Delay, Problem> {
-        match (min, max, median, p99) {
-            (Some(min), Some(max), None, None) if min <= max => Ok(Delay::Between { min, max }),
-            (None, None, Some(median), Some(p99)) if !median.is_zero() && median <= p99 => {
-                Ok(Delay::LogNormal { median, p99 })
-            }
-            _ => Err(Problem::of_value(
-                "a delay of chance has two bounds, the lower one first",
-                "write `{min: 50ms, max: 200ms}` or `{median: 80ms, p99: 400ms}`",
-            )),
-        }
-    }
-
     /// The wait that `seed` picks.
     pub fn pick(&self, seed: u64) -> Duration {
         match *self {
@@ -66,34 +37,9 @@ impl Delay {
             Delay::LogNormal { median, p99 } => {
                 let sigma = (p99.as_secs_f64() / median.as_secs_f64()).ln() / Z99;
                 let wait = median.as_secs_f64() * (sigma * normal(seed)).exp();
-                Duration::from_secs_f64(wait.min(p99.as_secs_f64() * FARTHEST)).min(LONGEST)
+                Duration::from_secs_f64(wait.min(p99.as_secs_f64() * FARTHEST))
             }
         }
-    }
-}
-
-/// A wait before an answer: a duration, or milliseconds as a bare number, as Microcks has them.
-///
-/// # Errors
-///
-/// The text is neither, or it is more than an hour.
-pub fn wait(text: &str) -> Result<Duration, Problem> {
-    let wait = match text.parse().map(Duration::from_millis) {
-        Ok(wait) => wait,
-        Err(_) => amount::duration(text)?,
-    };
-    within_an_hour(text, wait)
-}
-
-/// The same where the unit has to be said, as everywhere in a config.
-pub(super) fn with_unit(text: &str) -> Result<Duration, Problem> {
-    within_an_hour(text, amount::duration(text)?)
-}
-
-fn within_an_hour(text: &str, wait: Duration) -> Result<Duration, Problem> {
-    match wait {
-        wait if wait > LONGEST => Err(Problem::value(format!("{} is longer than an hour", quoted(text)))),
-        wait => Ok(wait),
     }
 }
 

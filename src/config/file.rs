@@ -9,7 +9,7 @@ use super::section::{Item, Reader, Section};
 use super::{
     Admin, Callbacks, Changes, Config, DEFAULT_UPSTREAM, Delay, Health, Host, Journal, KeyPair, Limits,
     Listen, Log, LogFormat, Missing, Mode, NO_UPSTREAM, Order, Reload, Rule, Selector, Shutdown, Source,
-    Spec, Target, Unmatched, Upstream, UpstreamTls, address, amount, delay, level, missing, source,
+    Spec, Target, Unmatched, Upstream, UpstreamTls, address, amount, level, missing, source,
 };
 use crate::diagnostic::{Diagnostic, Severity, nearest};
 use crate::tree::{self, Kind, Tree};
@@ -263,11 +263,19 @@ fn missing(item: &Item<'_>) -> Option<Missing> {
 
 fn delay(item: &Item<'_>) -> Option<Delay> {
     if !item.is_section() {
-        return item.scalar(delay::with_unit).map(Delay::Fixed);
+        return item.scalar(amount::duration).map(Delay::Fixed);
     }
     let delay = item.section(|keys| {
-        let mut time = |key| keys.scalar(key, delay::with_unit);
-        Delay::of_chance(time("min"), time("max"), time("median"), time("p99"))
+        let mut time = |key| keys.scalar(key, amount::duration);
+        let (min, max, median, p99) = (time("min"), time("max"), time("median"), time("p99"));
+        match (min, max, median, p99) {
+            (Some(min), Some(max), None, None) if min <= max => Ok(Delay::Between { min, max }),
+            (None, None, Some(median), Some(p99)) if !median.is_zero() && median <= p99 => {
+                Ok(Delay::LogNormal { median, p99 })
+            }
+            _ => Err(Problem::value("a delay of chance has two bounds, the lower one first")
+                .hint("write `{min: 50ms, max: 200ms}` or `{median: 80ms, p99: 400ms}`")),
+        }
     })?;
     delay.map_err(|problem| item.refuse(problem)).ok()
 }

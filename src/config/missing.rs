@@ -47,15 +47,6 @@ impl Missing {
         missing
     }
 
-    /// A list as a document writes it.
-    ///
-    /// # Errors
-    ///
-    /// The first entry that is none.
-    pub fn read<'e>(entries: impl Iterator<Item = &'e str>) -> Result<Self, Problem> {
-        entries.map(Entry::from_str).collect::<Result<Vec<_>, _>>().map(Missing::new)
-    }
-
     pub fn status(&self, status: StatusCode) -> bool {
         self.statuses.binary_search(&status.as_u16()).is_ok()
     }

@@ -18,7 +18,7 @@ mod selector;
 
 mod missing;
 
-pub mod delay;
+mod delay;
 
 mod change;
 

@@ -32,11 +32,6 @@ impl Problem {
         self
     }
 
-    /// A value that is none of its kind, and what to write.
-    pub fn of_value(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Problem::value(message).hint(hint)
-    }
-
     /// The problem with its subject: a key, a flag.
     pub fn of(self, subject: &str) -> Diagnostic {
         let mut diagnostic =

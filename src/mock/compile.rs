@@ -16,20 +16,17 @@ use super::message::sequence;
 use super::reply::Content;
 use super::template::Template;
 use super::{Mocks, Operation, Summary, body, lint, route};
-use crate::config::{Config, Missing, Mode};
+use crate::config::{Config, Mode, Rule, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, Report, Severity};
 use crate::spec::document::{self, Document, Example, FormField, Location, Media, Parameter, Shown, Style};
 use crate::tree::{Key, Kind, Tree, Value};
 
 mod exchange;
 
-mod said;
-
-use said::Said;
-
 const BAD_MEDIA_TYPE: Code = Code("SI0203");
 const BAD_HEADER: Code = Code("SI0204");
 const BAD_CALLBACK_URL: Code = Code("SI0205");
+const BAD_MODE: Code = Code("SI0209");
 
 /// Bodies by the example that they are made from: thousands of operations may refer to one, and what
 /// they come to is read, kept, and complained about once.
@@ -59,7 +56,6 @@ pub struct Source<'t> {
 impl Mocks {
     /// Compiles documents in the order of the config: of two that have one route, the first keeps it.
     pub fn compile(sources: &[Source<'_>], config: &Config) -> (Mocks, Vec<Diagnostic>) {
-        let missing = Arc::new(config.missing.clone());
         // Room for all at once: to grow, large as they are, costs as much as to compile them.
         let count = sources.iter().map(|source| source.document.operations.len()).sum();
         let mut mocks = Mocks {
@@ -93,7 +89,6 @@ impl Mocks {
                     diagnostics: &mut diagnostics,
                     matched: &mut matched,
                     shared: &mut shared,
-                    missing: &missing,
                 };
                 let mut compiled = compiler.operation(number, bases);
                 // A path key is told of once, whatever its methods and base paths.
@@ -111,7 +106,6 @@ impl Mocks {
             found.extend(diagnostics.finish());
         }
         found.extend(lint::unmatched_rules(config, &matched, &mocks));
-        found.extend(lint::no_upstream(config, &mocks));
         (mocks, found)
     }
 }
@@ -144,8 +138,6 @@ struct Compiler<'a, 't> {
     /// Which selectors of the rules have found an operation.
     matched: &'a mut [bool],
     shared: &'a mut Shared,
-    /// The config's own, which most operations have.
-    missing: &'a Arc<Missing>,
 }
 
 impl<'t> Compiler<'_, 't> {
@@ -162,7 +154,9 @@ impl<'t> Compiler<'_, 't> {
         let paths = bare.into_iter().chain([operation.path]);
         let templates: Vec<_> =
             paths.flat_map(|path| bases.iter().map(move |base| route::whole(base, path))).collect();
-        let Said { mode, decided_by, unmatched, missing, delay, upstream, changes } = self.said(&templates);
+        let rule = self.rule(&templates);
+        let (mode, decided_by) = self.mode(rule.mode);
+        let unmatched = self.unmatched(rule.unmatched);
         let exchanges = self.exchanges(&label);
         let callbacks = self.callbacks(&exchanges);
         let parameters =
@@ -179,10 +173,10 @@ impl<'t> Compiler<'_, 't> {
             document,
             mode,
             decided_by,
-            missing,
-            upstream,
-            delay,
-            changes,
+            missing: rule.missing.unwrap_or_else(|| self.config.missing.clone()),
+            upstream: rule.upstream.map(Into::into),
+            delay: rule.delay,
+            changes: rule.changes,
             routed: false,
             unmatched,
             parameters,
@@ -192,6 +186,72 @@ impl<'t> Compiler<'_, 't> {
         };
         lint::operation(operation, &compiled, self.diagnostics);
         compiled
+    }
+
+    /// What the rules of the config set: each key comes from the first matching rule that sets it.
+    fn rule(&mut self, templates: &[String]) -> Rule {
+        let operation = self.operation;
+        let mut all = Rule::default();
+        let mut number = 0;
+        for rule in &self.config.rules {
+            let mut fits = false;
+            for selector in &rule.operations {
+                let matches = templates.iter().any(|template| {
+                    selector.matches(operation.id, &operation.method, template, &operation.tags)
+                });
+                self.matched[number] |= matches;
+                fits |= matches;
+                number += 1;
+            }
+            if fits {
+                all = all.or(rule);
+            }
+        }
+        all
+    }
+
+    fn mode(&mut self, rule: Option<Mode>) -> (Mode, &'static str) {
+        if let Some(mode) = rule {
+            return (mode, "rules");
+        }
+        let extension = self.operation.extension.and_then(|extension| extension.get("mode"));
+        let named = Mode::ALL.map(|mode| (mode.as_str(), mode));
+        if let Some(mode) = extension.and_then(|value| self.word(value, &named, &[])) {
+            return (mode, "x-standin");
+        }
+        match self.source.mode {
+            Some(mode) => (mode, "specs"),
+            None => (self.config.mode, "mode"),
+        }
+    }
+
+    fn unmatched(&mut self, rule: Option<Unmatched>) -> Unmatched {
+        let extension = self.operation.extension.and_then(|extension| extension.get("unmatched"));
+        let named = [
+            ("example", Unmatched::Example),
+            ("reject", Unmatched::Reject),
+            ("upstream", Unmatched::Upstream),
+        ];
+        let extension = extension.and_then(|value| self.word(value, &named, &["generate"]));
+        rule.or(extension).unwrap_or(self.config.unmatched)
+    }
+
+    fn word<T: Copy>(&mut self, value: Value<'t>, named: &[(&str, T)], planned: &[&str]) -> Option<T> {
+        let text = value.text().unwrap_or_default();
+        let found = named.iter().find(|(name, _)| *name == text).map(|(_, word)| *word);
+        if found.is_none() {
+            let message = match planned.contains(&&*text) {
+                true => format!("`{text}` is not built yet"),
+                false => format!("`{text}` is none of the words there are"),
+            };
+            let words: Vec<_> = named.iter().map(|(name, _)| *name).collect();
+            self.diagnostics.push(
+                value
+                    .problem(Severity::Error, BAD_MODE, message)
+                    .hint(format!("write `{}`", words.join("` or `"))),
+            );
+        }
+        found
     }
 
     fn content(&mut self, example: &Example<'t>, media: &MediaType) -> Content {

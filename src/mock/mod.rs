@@ -12,9 +12,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-use crate::config::{Changes, Delay, Missing, Mode, Unmatched, delay};
+use crate::config::{Changes, Delay, Missing, Mode, Unmatched};
 use callback::{Chain, Plan};
-use choose::{Asked, Choice, Exchange, Exchanges};
+use choose::{Asked, Choice, Exchanges};
 use media::MediaType;
 use message::{Body, Context, Head, Moment, Request, Response};
 use problem::Problem;
@@ -81,13 +81,13 @@ pub struct Operation {
     /// Which rule gave the mode, for people.
     pub decided_by: &'static str,
     /// What the mode `fallback` takes for "the upstream has not got it".
-    pub missing: Arc<Missing>,
+    pub missing: Missing,
     /// The upstream that a rule names.
     pub upstream: Option<Arc<str>>,
     /// How long an answer from the document waits, if the request does not say.
     pub delay: Option<Delay>,
     /// What rules change of requests that pass, and of their answers.
-    pub changes: Option<Box<Changes>>,
+    pub changes: Changes,
     /// False where another document, or another operation, has all its routes.
     pub routed: bool,
     unmatched: Unmatched,
@@ -126,8 +126,6 @@ pub struct Hit<'m> {
     base: usize,
     /// Whether the request may ask for a status or an example.
     overrides: bool,
-    /// How long the request wants its answer to wait.
-    asked_delay: Option<Duration>,
 }
 
 /// What goes to the client, and what goes out after it.
@@ -157,10 +155,6 @@ impl Mocks {
                 if mode == Mode::Pass {
                     return Found::Pass(target.operation);
                 }
-                let asked_delay = match self.asked_delay(head.headers) {
-                    Ok(asked) => asked,
-                    Err(problem) => return Found::Refused(problem),
-                };
                 let pairs = operation.parameters.iter().zip(captures);
                 let params = pairs
                     .map(|(parameter, value)| (&*parameter.name, Cow::Owned(parameter.decode(value))))
@@ -172,7 +166,6 @@ impl Mocks {
                     params,
                     base: base_length(head.path, target.base),
                     overrides: self.overrides,
-                    asked_delay,
                 })
             }
             route::Found::OtherMethods(methods) => Found::OtherMethods(methods),
@@ -198,20 +191,6 @@ impl Mocks {
             let words = listed(Mode::ALL.iter().map(|mode| mode.as_str()));
             Problem::new(problem::BAD_REQUEST, format!("x-standin-mode takes one of {words}"))
         })
-    }
-
-    /// `x-standin-delay`, or Microcks' own, which is nothing where it is no delay.
-    fn asked_delay(&self, headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
-        if !self.overrides {
-            return Ok(None);
-        }
-        let wait = |value: &HeaderValue| delay::wait(value.to_str().unwrap_or_default());
-        match headers.get("x-standin-delay") {
-            Some(value) => wait(value).map(Some).map_err(|problem| {
-                Problem::new(problem::BAD_REQUEST, format!("x-standin-delay: {}", problem.message))
-            }),
-            None => Ok(headers.get("x-microcks-delay").and_then(|value| wait(value).ok())),
-        }
     }
 
     /// The operation, not passed, that another server might take this path for.
@@ -242,26 +221,13 @@ fn base_length(path: &str, segments: usize) -> usize {
 
 impl Hit<'_> {
     /// How long the answer waits: what the request asks for, else the operation's own.
-    pub fn delay(&self, seed: u64) -> Option<Duration> {
-        self.asked_delay.or_else(|| self.operation.delay.map(|delay| delay.pick(seed)))
+    pub fn delay(&self, _head: &Head<'_>, seed: u64) -> Option<Duration> {
+        self.operation.delay.map(|delay| delay.pick(seed))
     }
 
-    /// Whether the decision, the answer or a callback depends on the request's body. Where nothing fits
-    /// without it, and the request passes then, it is not read.
-    pub fn needs_body(&self, head: &Head<'_>) -> bool {
-        let operation = self.operation;
-        if !operation.needs_body || !self.may_pass() || self.mode == Mode::Fallback {
-            return operation.needs_body;
-        }
-        if self.overrides && Asked::of(head).is_some() {
-            return true;
-        }
-        let called = operation.callbacks.iter().any(|plan| plan.needs().request_body);
-        let answered =
-            |exchange: &Exchange| called || exchange.replies.iter().any(|reply| reply.needs().request_body);
-        let body = Body::default();
-        let request = Request { head: *head, base: self.base, params: &self.params, body: &body };
-        operation.exchanges.hang_on_body(&request, answered)
+    /// Whether the answer, or a callback, depends on the request's body.
+    pub fn needs_body(&self, _head: &Head<'_>) -> bool {
+        self.operation.needs_body
     }
 
     /// Whether the request passes to the upstream where nothing fits.
@@ -327,17 +293,6 @@ impl Operation {
     /// Whether there is anything to answer with.
     pub fn answers(&self) -> bool {
         !self.exchanges.unmatched.is_empty() || self.exchanges.empty.is_some()
-    }
-
-    /// Whether the mode `match` could ever answer.
-    fn may_match(&self) -> bool {
-        self.exchanges.asks_nothing || self.exchanges.usual().iter().any(Exchange::asks)
-    }
-
-    /// Whether requests that no example fits go to the upstream.
-    fn may_pass(&self) -> bool {
-        self.mode == Mode::Match
-            || self.unmatched == Unmatched::Upstream && matches!(self.mode, Mode::Mock | Mode::Fallback)
     }
 
     fn problem(&self, choice: &Choice<'_>) -> Problem {

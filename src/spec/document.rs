@@ -50,8 +50,6 @@ pub struct Operation<'t> {
     pub callbacks: Vec<Callback<'t>>,
     /// `x-standin`
     pub extension: Option<Value<'t>>,
-    /// `x-microcks-operation`
-    pub microcks: Option<Value<'t>>,
 }
 
 #[derive(Clone)]

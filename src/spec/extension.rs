@@ -11,35 +11,24 @@ use crate::tree::{Key, Value};
 const BAD_EXTENSION: Code = Code("SI0108");
 pub const NOT_BUILT: Code = Code("SI0109");
 
-/// Keys of `x-standin` that have an effect.
-const KNOWN: [&str; 4] = ["mode", "unmatched", "missing", "delay"];
-
-/// `x-standin`
 pub fn extension<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Option<Value<'t>> {
-    let extension = operation.get("x-standin")?;
-    if !extension.is_mapping() {
-        resolver.report(wrong_type(extension, "`x-standin`", "a mapping"));
-        return None;
-    }
-    for (key, _) in extension.entries().filter(|(key, _)| !KNOWN.contains(&key.text())) {
-        extension_key(resolver, key, &["fault"], &KNOWN);
-    }
-    Some(extension)
-}
-
-/// `x-microcks-operation`, of which only the delay is built.
-pub fn microcks<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Option<Value<'t>> {
-    let (key, microcks) = operation.get_entry("x-microcks-operation")?;
-    let others = microcks.entries().map(|(key, _)| key.text()).filter(|key| *key != "delay");
-    let planned = others.collect::<Vec<_>>().join("`, `");
-    if !planned.is_empty() {
+    if let Some((key, microcks)) = operation.get_entry("x-microcks-operation") {
+        let planned = microcks.entries().map(|(key, _)| key.text()).collect::<Vec<_>>().join("`, `");
         resolver.report(key.problem(
             Severity::Warning,
             NOT_BUILT,
             format!("`{planned}` of x-microcks-operation is not built yet, and has no effect"),
         ));
     }
-    Some(microcks)
+    let extension = operation.get("x-standin")?;
+    if !extension.is_mapping() {
+        resolver.report(wrong_type(extension, "`x-standin`", "a mapping"));
+        return None;
+    }
+    for (key, _) in extension.entries().filter(|(key, _)| !["mode", "unmatched"].contains(&key.text())) {
+        extension_key(resolver, key, &["delay", "fault", "missing"], &["mode", "unmatched"]);
+    }
+    Some(extension)
 }
 
 pub fn extension_key<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, planned: &[&str], known: &[&str]) {

@@ -14,7 +14,7 @@ use super::document::{
     Document, Example, Field, FormField, Format, Location, Media, Operation, Parameter, Response, Style,
 };
 use super::example::data;
-use super::extension::{extension, microcks, refs};
+use super::extension::{extension, refs};
 use super::keyword::{NONE, Object, beside_reference, given, keywords, object, wrong_type};
 use super::parameter::BAD_PARAMETER;
 use super::path::{self, PathItem, Room, with_shared};
@@ -123,7 +123,6 @@ fn operation<'t>(
         responses: responses(resolver, value, produces),
         callbacks: Vec::new(),
         extension: extension(resolver, value),
-        microcks: microcks(resolver, value),
     }
 }
 

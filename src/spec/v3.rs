@@ -7,7 +7,7 @@ use http::Method;
 use super::NOT_OPENAPI;
 use super::document::{Callback, Document, Field, Format, Location, Media, Operation, Parameter, Response};
 use super::example::{data, examples, schemas, shown};
-use super::extension::{duration, extension, extension_key, microcks, refs};
+use super::extension::{duration, extension, extension_key, refs};
 use super::keyword::{
     COMPONENTS, HEADER, MEDIA_TYPE, OPERATION, REQUEST_BODY, RESPONSE, ROOT, beside_reference, given,
     keywords, near_misses, object, wrong_type,
@@ -134,7 +134,6 @@ fn operation<'t>(
         responses: responses(resolver, value),
         callbacks: callbacks(resolver, value),
         extension: extension(resolver, value),
-        microcks: microcks(resolver, value),
     }
 }
 

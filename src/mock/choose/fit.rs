@@ -56,13 +56,6 @@ pub struct Fit {
     values: usize,
 }
 
-impl Fit {
-    /// Whether the body fits too.
-    pub fn is_full(&self) -> bool {
-        self.full
-    }
-}
-
 /// A request's values, found once for all exchanges.
 pub struct Values<'r, 'a> {
     request: &'a Request<'r>,
@@ -73,16 +66,12 @@ pub struct Values<'r, 'a> {
 impl Exchange {
     /// None if a parameter differs.
     pub(super) fn fit<'m>(&'m self, values: &mut Values<'_, 'm>) -> Option<Fit> {
-        if !self.parameters_fit(values) {
+        if !self.parameters.iter().all(|wanted| wanted.fits(values)) {
             return None;
         }
         let full = self.bodies.is_empty() || self.bodies.iter().any(|body| body.fits(values));
         let given = self.parameters.len() + usize::from(!self.bodies.is_empty());
         Some(Fit { full, values: given })
-    }
-
-    pub(super) fn parameters_fit<'m>(&'m self, values: &mut Values<'_, 'm>) -> bool {
-        self.parameters.iter().all(|wanted| wanted.fits(values))
     }
 }
 

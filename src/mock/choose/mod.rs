@@ -12,7 +12,6 @@ mod fit;
 
 mod prefer;
 
-use fit::Fit;
 pub use fit::{Wanted, WantedBody, WantedValue, pairs};
 pub use prefer::Asked;
 
@@ -41,8 +40,6 @@ pub struct Exchanges {
     /// Where nothing fits and the preferred response has no content: its number.
     pub empty: Option<usize>,
     pub responses: Box<[Described]>,
-    /// Whether the operation has neither parameters nor a body.
-    pub asks_nothing: bool,
 }
 
 /// A response of the document, for who asks for its status.
@@ -88,21 +85,11 @@ impl Exchanges {
         self.all.iter().any(|exchange| !exchange.bodies.is_empty())
     }
 
-    /// Whether an exchange whose parameters fit asks for a body, or is answered from the body; `needs`
-    /// says which replies are.
-    pub fn hang_on_body(&self, request: &Request<'_>, needs: impl Fn(&Exchange) -> bool) -> bool {
-        let mut values = fit::Values::new(request);
-        let mut able = self.usual().iter().filter(|exchange| exchange.asks() || self.asks_nothing);
-        able.any(|exchange| {
-            (!exchange.bodies.is_empty() || needs(exchange)) && exchange.parameters_fit(&mut values)
-        })
-    }
-
     /// The fitting exchange, by the contract's order: full fits that give the most values first, then
     /// those whose body alone differs; else what `unmatched` says.
     pub fn choose(&self, request: &Request<'_>, unmatched: Unmatched) -> Choice<'_> {
         let accept = Accept::of(request.head.headers);
-        let (best, refused) = best(self.usual().iter(), request, &accept, |_| true);
+        let (best, refused) = best(self.usual().iter(), request, &accept);
         match (best, unmatched) {
             (Some(choice), _) => choice,
             (None, Unmatched::Upstream) => Choice::Upstream,
@@ -118,17 +105,13 @@ impl Exchanges {
         }
     }
 
-    /// The mode `match`: an exchange that fits with all that it gives, else the upstream. One that gives
-    /// nothing fits where there is nothing to give.
+    /// The mode `match`: an exchange that fits with all that it gives, else the upstream.
     pub fn full(&self, request: &Request<'_>) -> Choice<'_> {
         let accept = Accept::of(request.head.headers);
-        if self.asks_nothing {
-            return match first(self.usual().iter(), None, &accept, false) {
-                choice @ Choice::Exchange { .. } => choice,
-                _ => Choice::Upstream,
-            };
+        match best(self.usual().iter(), request, &accept) {
+            (Some(choice), _) => choice,
+            (None, _) => Choice::Upstream,
         }
-        best(self.usual().iter(), request, &accept, Fit::is_full).0.unwrap_or(Choice::Upstream)
     }
 
     /// What the request asks for: a status picks its response, a name the example in it; a name alone
@@ -147,7 +130,7 @@ impl Exchanges {
                 None => Choice::NoSuchExample(name.to_string(), response),
             };
         }
-        let (best, refused) = best(self.of(response), request, &accept, |_| true);
+        let (best, refused) = best(self.of(response), request, &accept);
         best.unwrap_or_else(|| first(self.of(response), response, &accept, refused))
     }
 
@@ -179,19 +162,17 @@ impl Exchanges {
     }
 }
 
-/// The exchange that fits best, of those that fit well `enough`; and whether one that would fit better
-/// is not accepted.
+/// The exchange that fits best; and whether one that would fit better is not accepted.
 fn best<'m>(
     exchanges: impl Iterator<Item = &'m Exchange>,
     request: &Request<'_>,
     accept: &Accept,
-    enough: impl Fn(&Fit) -> bool,
 ) -> (Option<Choice<'m>>, bool) {
     let mut refused = false;
-    let mut best: Option<(Fit, Choice<'m>)> = None;
+    let mut best: Option<(fit::Fit, Choice<'m>)> = None;
     let mut values = fit::Values::new(request);
     for exchange in exchanges.filter(|exchange| exchange.asks()) {
-        let Some(fit) = exchange.fit(&mut values).filter(&enough) else { continue };
+        let Some(fit) = exchange.fit(&mut values) else { continue };
         if best.as_ref().is_some_and(|(known, _)| *known >= fit) {
             continue;
         }
@@ -225,7 +206,7 @@ fn first<'m>(
 
 impl Exchange {
     /// Whether it gives any value for the request. One that gives none fits nothing.
-    pub fn asks(&self) -> bool {
+    fn asks(&self) -> bool {
         !self.parameters.is_empty() || !self.bodies.is_empty()
     }
 

@@ -116,9 +116,7 @@ impl<'t> Compiler<'_, 't> {
             let exchanges = own.into_iter().map(|(_, number)| number).collect();
             Described { status: response.status, exchanges, empty }
         });
-        let responses = described.collect();
-        let asks_nothing = operation.parameters.is_empty() && operation.bodies.is_empty();
-        Exchanges { all: all.into(), usual: count, unmatched, empty, responses, asks_nothing }
+        Exchanges { all: all.into(), usual: count, unmatched, empty, responses: described.collect() }
     }
 
     fn answers(&mut self, label: &Arc<str>, responses: &[&Response<'t>]) -> Answers<'t> {

@@ -28,8 +28,6 @@ const CALLBACK_NEVER_SENT: Code = Code("SI0207");
 const RULE_WITHOUT_OPERATION: Code = Code("SI0210");
 const CALLBACK_WITHOUT_BODY: Code = Code("SI0211");
 const NOT_FINAL: Code = Code("SI0212");
-const NEVER_FITS: Code = Code("SI0218");
-const NO_UPSTREAM: Code = Code("SI0219");
 const ONLY_A_SCHEMA: Code = Code("SI0224");
 
 impl Mocks {
@@ -77,39 +75,16 @@ pub fn unmatched_rules(config: &Config, matched: &[bool], mocks: &Mocks) -> Vec<
     problems.collect()
 }
 
-/// Operations that pass what they do not answer, though there is nowhere to pass it to.
-pub fn no_upstream(config: &Config, mocks: &Mocks) -> Option<Diagnostic> {
-    if !config.upstreams.is_empty() {
-        return None;
-    }
-    let mut passing = mocks.operations.iter().filter(|operation| operation.routed && operation.may_pass());
-    let first = passing.next()?;
-    let others = match passing.count() {
-        0 => String::new(),
-        1 => " and 1 more".to_owned(),
-        more => format!(" and {more} more"),
-    };
-    let message = format!("`{}`{others} may pass requests on, and the config names no upstream", first.label);
-    let problem = Diagnostic::new(Severity::Warning, NO_UPSTREAM, message);
-    Some(problem.hint("name one under `upstreams` or with `--upstream`; until then they are answered 502"))
-}
-
 /// What an operation never answers, or that it answers nothing at all.
 pub fn operation(operation: &document::Operation<'_>, compiled: &Operation, report: &mut Report) {
     for response in operation.responses.iter().filter(|response| response.status.is_informational()) {
         let message = format!("a mock does not answer {}, which is no final status", response.key.text());
         report.push(response.key.problem(Severity::Note, NOT_FINAL, message));
     }
-    let label = &compiled.label;
-    if compiled.mode == Mode::Match && !compiled.may_match() {
-        let message = format!("`{label}` never answers: none of its examples gives a value for the request");
-        report.push(operation.key.problem(Severity::Warning, NEVER_FITS, message).hint(
-            "in the mode `match` give parameters or the request's body an example of the same name, or choose another mode",
-        ));
-    }
     if compiled.mode == Mode::Pass || compiled.answers() {
         return;
     }
+    let label = &compiled.label;
     let has_schema = |response: &Response<'_>| {
         response.content.iter().any(|media| media.schema.is_some() || media.item_schema.is_some())
     };

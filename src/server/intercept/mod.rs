@@ -113,7 +113,7 @@ impl Ctx {
     fn changes(&self) -> impl Iterator<Item = &Changes> {
         let operation = self.operation.and_then(|number| self.live.mocks.operations.get(number));
         let upstream = self.upstream().map(|upstream| &upstream.config.changes);
-        operation.and_then(|operation| operation.changes.as_deref()).into_iter().chain(upstream)
+        operation.map(|operation| &operation.changes).into_iter().chain(upstream)
     }
 }
 
@@ -461,7 +461,7 @@ impl Intercept {
     ) -> Result<()> {
         ctx.source = Source::Mock;
         let live = ctx.live.clone();
-        if let Some(delay) = hit.delay(moment.seed) {
+        if let Some(delay) = hit.delay(&head(session), moment.seed) {
             exchange::wait(session, delay).await?;
         }
         ctx.example = answer.example;
