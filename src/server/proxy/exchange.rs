@@ -19,7 +19,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// The body, if the answer depends on it. A body over `limit` bytes is a problem.
 pub async fn read_body(session: &mut Session, hit: &Hit<'_>, limit: usize) -> Result<Result<Body, Problem>> {
     let expects = expects_continue(session.req_header());
-    if !hit.needs_body() {
+    if !hit.needs_body(&super::head(session)) {
         // Who waits for leave to send a body may send the next request instead: nothing would tell
         // them apart, so that connection is closed.
         if !expects {
