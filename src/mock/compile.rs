@@ -149,7 +149,8 @@ impl Mocks {
                 mocks.operations.push(compiled);
             }
             let compiled = &mocks.operations[mocks.operations.len() - document.operations.len()..];
-            lint::without_upstream(source, compiled, config, &mut diagnostics);
+            let upstream = source.upstream.as_deref();
+            lint::without_upstream(document, compiled, upstream, config, &mut diagnostics);
             found.extend(diagnostics.finish());
         }
         found.extend(lint::unmatched_rules(config, &matched, &mocks));

@@ -49,7 +49,8 @@ pub use compile::Source;
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// Fields by which a request asks its answer to wait; the first that is there counts.
-const DELAYS: [&str; 2] = ["x-standin-delay", "x-microcks-delay"];
+static DELAYS: [HeaderName; 2] =
+    [HeaderName::from_static("x-standin-delay"), HeaderName::from_static("x-microcks-delay")];
 
 /// All documents, compiled. Nothing in it ever changes.
 #[derive(Debug)]
@@ -202,7 +203,7 @@ impl Mocks {
     }
 
     fn asked_delay(&self, headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
-        let mut asked = DELAYS.iter().filter_map(|name| Some((name, headers.get(*name)?)));
+        let mut asked = DELAYS.iter().filter_map(|name| Some((name, headers.get(name)?)));
         let Some((name, value)) = asked.next().filter(|_| self.overrides) else { return Ok(None) };
         let wait = value.to_str().ok().and_then(|text| config::wait(text).ok());
         wait.filter(|wait| *wait <= Delay::LONGEST).map(Some).ok_or_else(|| {

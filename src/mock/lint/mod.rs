@@ -17,7 +17,7 @@ pub use path::{odd as odd_path, refused};
 
 use super::callback::Payload;
 use super::choose::Exchanges;
-use super::{Mocks, Operation, Source};
+use super::{Mocks, Operation};
 use crate::config::{Config, DEFAULT_UPSTREAM, Mode};
 use crate::diagnostic::{Code, Diagnostic, Report, Severity, nearest};
 use crate::spec::document::{self, Document, Response};
@@ -92,26 +92,38 @@ pub fn idle_upstreams(config: &Config, asked: &[Option<bool>]) -> Vec<Diagnostic
     problems.collect()
 }
 
-/// Operations of a document that ask an upstream which the config has not got, told once.
-pub fn without_upstream(source: &Source<'_>, compiled: &[Operation], config: &Config, report: &mut Report) {
-    let has = |name: Option<&str>| config.upstreams.contains_key(name.unwrap_or(DEFAULT_UPSTREAM));
-    let without = |operation: &Operation| {
-        operation.is_mocked() && !has(operation.upstream.as_deref().or(source.upstream.as_deref()))
-    };
-    let falls_back = |operation: &Operation| operation.mode == Mode::Fallback;
-    let leaves = |operation: &Operation| !falls_back(operation) && operation.may_ask(operation.mode);
-    let kinds: [(&dyn Fn(&Operation) -> bool, &str); 2] = [
-        (&leaves, "what no example fits is answered 502"),
-        (&falls_back, "the mode `fallback` answers from the document at once"),
+/// Operations of a document that ask an upstream which the config has not got, told once. `upstream`
+/// is the one that the document's own entry names.
+pub fn without_upstream(
+    document: &Document<'_>,
+    compiled: &[Operation],
+    upstream: Option<&str>,
+    config: &Config,
+    report: &mut Report,
+) {
+    let mut leaving = Vec::new();
+    let mut falling = Vec::new();
+    for (operation, compiled) in document.operations.iter().zip(compiled) {
+        let name = compiled.upstream.as_deref().or(upstream).unwrap_or(DEFAULT_UPSTREAM);
+        if !compiled.is_mocked() || config.upstreams.contains_key(name) {
+            continue;
+        }
+        match compiled.mode {
+            Mode::Fallback => falling.push((operation, compiled)),
+            mode if compiled.may_ask(mode) => leaving.push((operation, compiled)),
+            _ => {}
+        }
+    }
+    let kinds = [
+        (leaving, "what no example fits is answered 502"),
+        (falling, "the mode `fallback` answers from the document at once"),
     ];
-    for (is_one, consequence) in kinds {
-        let pairs = source.document.operations.iter().zip(compiled);
-        let mut found = pairs.filter(|(_, compiled)| without(compiled) && is_one(compiled));
-        let Some((first, Operation { label, .. })) = found.next() else { continue };
-        let who = match found.count() {
-            0 => format!("`{label}`"),
-            1 => format!("`{label}` and another operation"),
-            more => format!("`{label}` and {more} other operations"),
+    for (found, consequence) in kinds {
+        let Some((first, Operation { label, .. })) = found.first() else { continue };
+        let who = match found.len() {
+            1 => format!("`{label}`"),
+            2 => format!("`{label}` and another operation"),
+            all => format!("`{label}` and {} other operations", all - 1),
         };
         let message = format!("{who}: the config has no upstream to ask, so {consequence}");
         let problem = first.key.problem(Severity::Warning, WITHOUT_UPSTREAM, message);
