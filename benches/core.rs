@@ -143,8 +143,10 @@ fn head<'r>(method: &'r Method, path: &'r str, query: Option<&'r str>, headers: 
 
 fn compile(trees: &Trees) -> Mocks {
     let document = spec::read(trees, "/bench.yaml").document.expect("the document is one");
-    let (mocks, diagnostics) =
-        Mocks::compile(&[Source { document, base_path: None, mode: None }], &Config::default());
+    let (mocks, diagnostics) = Mocks::compile(
+        &[Source { document, base_path: None, upstream: None, mode: None }],
+        &Config::default(),
+    );
     assert!(diagnostics.is_empty(), "{diagnostics:?}");
     mocks
 }

@@ -25,7 +25,10 @@
 //!   bytes: [0, 255]                 # instead of `body`
 //!   expect:
 //!     found: mock                   # else unlisted, pass, other-methods, refused
+//!     mode: match                   # of a mocked operation's request
+//!     may_pass: true                # instead of a 413
 //!     passes: true                  # mocked, but for the upstream once it is looked at
+//!     delay: 250ms                  # what its answer waits; left out: not looked at, `0s`: it does not
 //!     operation: label              # of a mocked or passed operation
 //!     allow: GET, HEAD              # of other-methods
 //!     needs_body: false             # a body that is not needed is never given to the answer
@@ -168,8 +171,11 @@ impl External {
 #[serde(deny_unknown_fields)]
 struct Expected {
     found: Option<String>,
+    mode: Option<String>,
+    may_pass: Option<bool>,
     #[serde(default)]
     passes: bool,
+    delay: Option<String>,
     operation: Option<String>,
     allow: Option<String>,
     needs_body: Option<bool>,
@@ -271,16 +277,16 @@ fn compile(file: &File) -> Result<Mocks, Vec<String>> {
         trees.absent(tree_name(name), reason.as_str());
     }
     let mut sources = Vec::new();
-    let mut read = |name: &str, base_path: Option<String>, mode| {
+    let mut read = |name: &str, base_path, upstream, mode| {
         let reading = spec::read(&trees, name);
         diagnostics.extend(reading.diagnostics);
-        sources.extend(reading.document.map(|document| Source { document, base_path, mode }));
+        sources.extend(reading.document.map(|document| Source { document, base_path, upstream, mode }));
     };
     if config.specs.is_empty() {
-        read(&format!("{FOLDER}/document.yaml"), None, None);
+        read(&format!("{FOLDER}/document.yaml"), None, None, None);
     }
     for entry in &config.specs {
-        read(&entry.source.to_string(), entry.base_path.clone(), entry.mode);
+        read(&entry.source.to_string(), entry.base_path.clone(), entry.upstream.clone(), entry.mode);
     }
     let (mocks, more) = Mocks::compile(&sources, &config);
     diagnostics.extend(more);
@@ -394,17 +400,28 @@ fn check_case(case: &Case, mocks: &Mocks, differences: &mut Differences) {
 
 fn check_hit(case: &Case, hit: &Hit<'_>, head: Head<'_>, differences: &mut Differences) {
     let expect = &case.expect;
+    let read = hit.needs_body(&head);
     if let Some(needs_body) = expect.needs_body {
-        differences.check("needs_body", needs_body, hit.needs_body(&head));
+        differences.check("needs_body", needs_body, read);
+    }
+    if let Some(mode) = &expect.mode {
+        differences.check("mode", mode.as_str(), hit.mode.as_str());
+    }
+    if let Some(may_pass) = expect.may_pass {
+        differences.check("may_pass", may_pass, hit.may_pass());
     }
     let text = match &case.body {
         // As the edge does: what is not needed is not read.
-        Some(body) if hit.needs_body(&head) => body.as_str().map_or_else(|| body.to_string(), str::to_owned),
+        Some(body) if read => body.as_str().map_or_else(|| body.to_string(), str::to_owned),
         _ => String::new(),
     };
-    let bytes = case.bytes.clone().filter(|_| hit.needs_body(&head));
+    let bytes = case.bytes.clone().filter(|_| read);
     let body = Body::new(bytes.unwrap_or(text.into()).into());
     let moment = Moment { now: case.now.unwrap_or(NOW), seed: case.seed.unwrap_or(SEED) };
+    if let Some(delay) = &expect.delay {
+        let delay = config::duration(delay).expect("`delay` is a duration");
+        differences.check("delay", delay, hit.delay(moment.seed).unwrap_or_default());
+    }
     match hit.answer(head, &body, moment) {
         Ok(None) => differences.check("passes", expect.passes, true),
         Ok(Some(answer)) => {

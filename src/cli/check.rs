@@ -79,15 +79,11 @@ fn documents(loaded: &Loaded, mocks: &Mocks) -> Vec<serde_json::Value> {
             "version": summary.map(|summary| &summary.version),
             "openapi": summary.map(|summary| &summary.openapi),
             "operations": own.len(),
-            "mocked": own.iter().filter(|operation| is_mocked(operation)).count(),
+            "mocked": own.iter().filter(|operation| operation.is_mocked()).count(),
             "callbacks": own.iter().map(|operation| operation.callbacks().count()).sum::<usize>(),
         })
     });
     served.collect()
-}
-
-fn is_mocked(operation: &Operation) -> bool {
-    operation.routed && operation.mode == Mode::Mock
 }
 
 /// The problems, each drawn; of one kind in one document not more than `most`, or the first few.
@@ -144,9 +140,11 @@ fn overview(loaded: &Loaded, mocks: &Mocks) -> String {
 struct Tally {
     operations: usize,
     mocked: usize,
-    passed: usize,
-    /// Of those that are mocked.
+    /// Of those that are mocked, with the next two.
+    matched: usize,
+    fallen: usize,
     without_answer: usize,
+    passed: usize,
     not_routed: usize,
     callbacks: usize,
 }
@@ -157,26 +155,33 @@ impl Tally {
         for operation in operations {
             tally.operations += 1;
             tally.callbacks += operation.callbacks().count();
-            match (operation.routed, is_mocked(operation)) {
-                (false, _) => tally.not_routed += 1,
-                (true, false) => tally.passed += 1,
-                (true, true) => tally.mocked += 1,
+            if !operation.is_mocked() {
+                tally.not_routed += usize::from(!operation.routed);
+                tally.passed += usize::from(operation.routed);
+                continue;
             }
-            tally.without_answer += usize::from(is_mocked(operation) && !operation.answers());
+            tally.mocked += 1;
+            tally.matched += usize::from(operation.mode == Mode::Match);
+            tally.fallen += usize::from(operation.mode == Mode::Fallback);
+            tally.without_answer += usize::from(!operation.answers());
         }
         tally
     }
 }
 
-/// `3 operations (2 mocked, 1 passed), 1 callback`
+/// `3 operations (2 mocked, 1 of them match, 1 passed), 1 callback`
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Tally { operations, mocked, passed, without_answer, not_routed, callbacks } = self;
+        let Tally { operations, mocked, matched, fallen, without_answer, passed, not_routed, callbacks } =
+            self;
+        let others = [
+            (matched, "of them match"),
+            (fallen, "of them fallback"),
+            (without_answer, "of them without an answer"),
+            (passed, "passed"),
+            (not_routed, "not routed"),
+        ];
         let mut parts = vec![format!("{mocked} mocked")];
-        if *without_answer > 0 {
-            parts[0].push_str(&format!(", {without_answer} of them without an answer"));
-        }
-        let others = [(passed, "passed"), (not_routed, "not routed")];
         let others = others.iter().filter(|(number, _)| **number > 0);
         parts.extend(others.map(|(number, what)| format!("{number} {what}")));
         let (operations, callbacks) = (count(*operations, "operation"), count(*callbacks, "callback"));

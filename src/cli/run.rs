@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use standin::config::{Config, LogFormat, Target};
-use standin::server::{Failure, Plan, Standin, in_force::InForce};
+use standin::server::{Failure, Plan, Standin};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::report::{self, Colour};
@@ -132,15 +132,11 @@ pub fn ready_line(standin: &Standin) -> String {
     let live = standin.live.current();
     let addresses: Vec<String> = standin.addresses.iter().map(ToString::to_string).collect();
     let admin = standin.admin.map_or("admin off".to_owned(), |address| format!("admin http://{address}"));
-    let mocked = count(mocked(&live), "operation");
+    let mocked = live.mocks.operations.iter().filter(|operation| operation.is_mocked()).count();
+    let mocked = count(mocked, "operation");
     let documents = count(live.mocks.documents.len(), "document");
     let callbacks = callbacks(&live.config);
     format!("listening on {} ({admin}); {mocked} mocked from {documents}; {callbacks}", addresses.join(", "))
-}
-
-fn mocked(live: &InForce) -> usize {
-    let operations = live.mocks.operations.iter();
-    operations.filter(|operation| operation.routed && operation.mode == standin::config::Mode::Mock).count()
 }
 
 fn callbacks(config: &Config) -> String {

@@ -399,7 +399,8 @@ upstreams: {default: {servers: ['http://old'], connect_timeout: 9s}}
         );
         read_with(Some("admin: {token: secret}"), "--admin :9900", &[]).expect("a good config");
         let broken = "admin: {token: secret}\nmode: x";
-        let expected = "standin.yaml:2:7: `mode`: unknown value `x`; there are `mock`, `pass`";
+        let expected =
+            "standin.yaml:2:7: `mode`: unknown value `x`; there are `mock`, `match`, `fallback`, `pass`";
         refuse(Some(broken), "--admin :9900", &[], expected);
     }
 

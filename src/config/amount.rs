@@ -33,6 +33,14 @@ pub fn duration(text: &str) -> Result<Duration, Problem> {
     Ok(Duration::from_micros(micros as u64))
 }
 
+/// A duration, or milliseconds as a bare number, as Microcks writes them.
+pub fn wait(text: &str) -> Result<Duration, Problem> {
+    match text.parse() {
+        Ok(milliseconds) => Ok(Duration::from_millis(milliseconds)),
+        Err(_) => duration(text),
+    }
+}
+
 /// A duration that must be some time.
 pub(super) fn some_time(text: &str) -> Result<Duration, Problem> {
     match duration(text)? {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-/// A wait before an answer, or chance within bounds.
+use super::problem::Problem;
+
+/// A wait before an answer, or chance within bounds; never more than [`Delay::LONGEST`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Delay {
     Fixed(Duration),
@@ -26,6 +28,36 @@ const Z99: f64 = 2.326_347_874_040_841;
 const FARTHEST: f64 = 10.0;
 
 impl Delay {
+    /// What waits longer holds a connection, and maybe a body, for nobody.
+    pub const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+    pub fn fixed(wait: Duration) -> Result<Self, Problem> {
+        match wait > Delay::LONGEST {
+            true => Err(Problem::value("no answer waits for more than an hour")),
+            false => Ok(Delay::Fixed(wait)),
+        }
+    }
+
+    /// From its bounds: `min` and `max`, or `median` and `p99`.
+    pub fn of_chance(
+        min: Option<Duration>,
+        max: Option<Duration>,
+        median: Option<Duration>,
+        p99: Option<Duration>,
+    ) -> Result<Self, Problem> {
+        let delay = match (min, max, median, p99) {
+            (Some(min), Some(max), None, None) if min <= max => Delay::Between { min, max },
+            (None, None, Some(median), Some(p99)) if !median.is_zero() && median <= p99 => {
+                Delay::LogNormal { median, p99 }
+            }
+            _ => {
+                return Err(Problem::value("a delay of chance has two bounds, the lower one first")
+                    .hint("write `{min: 50ms, max: 200ms}` or `{median: 80ms, p99: 400ms}`"));
+            }
+        };
+        Delay::fixed(max.or(p99).unwrap_or_default()).map(|_| delay)
+    }
+
     /// The wait that `seed` picks.
     pub fn pick(&self, seed: u64) -> Duration {
         match *self {
@@ -37,7 +69,8 @@ impl Delay {
             Delay::LogNormal { median, p99 } => {
                 let sigma = (p99.as_secs_f64() / median.as_secs_f64()).ln() / Z99;
                 let wait = median.as_secs_f64() * (sigma * normal(seed)).exp();
-                Duration::from_secs_f64(wait.min(p99.as_secs_f64() * FARTHEST))
+                let longest = (p99.as_secs_f64() * FARTHEST).min(Delay::LONGEST.as_secs_f64());
+                Duration::from_secs_f64(wait.min(longest))
             }
         }
     }
@@ -77,6 +110,16 @@ mod tests {
         assert!(waits[5_000] > ms(93) && waits[5_000] < ms(107), "{:?}", waits[5_000]);
         assert!(waits[9_900] > ms(850) && waits[9_900] < ms(1150), "{:?}", waits[9_900]);
         assert!(waits[9_999] <= ms(10_000));
+    }
+
+    #[test]
+    fn no_wait_is_longer_than_an_hour() {
+        let (hour, more) = (Delay::LONGEST, Delay::LONGEST + ms(1));
+        assert!(Delay::fixed(hour).is_ok() && Delay::fixed(more).is_err());
+        assert!(Delay::of_chance(Some(ms(1)), Some(more), None, None).is_err());
+        assert!(Delay::of_chance(None, None, Some(ms(1)), Some(more)).is_err());
+        let farthest = Delay::of_chance(None, None, Some(ms(1)), Some(hour)).map(sorted);
+        assert_eq!(farthest.map(|waits| waits[9_999]), Ok(hour));
     }
 
     #[test]

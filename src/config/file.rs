@@ -263,19 +263,11 @@ fn missing(item: &Item<'_>) -> Option<Missing> {
 
 fn delay(item: &Item<'_>) -> Option<Delay> {
     if !item.is_section() {
-        return item.scalar(amount::duration).map(Delay::Fixed);
+        return item.scalar(|text| amount::duration(text).and_then(Delay::fixed));
     }
     let delay = item.section(|keys| {
         let mut time = |key| keys.scalar(key, amount::duration);
-        let (min, max, median, p99) = (time("min"), time("max"), time("median"), time("p99"));
-        match (min, max, median, p99) {
-            (Some(min), Some(max), None, None) if min <= max => Ok(Delay::Between { min, max }),
-            (None, None, Some(median), Some(p99)) if !median.is_zero() && median <= p99 => {
-                Ok(Delay::LogNormal { median, p99 })
-            }
-            _ => Err(Problem::value("a delay of chance has two bounds, the lower one first")
-                .hint("write `{min: 50ms, max: 200ms}` or `{median: 80ms, p99: 400ms}`")),
-        }
+        Delay::of_chance(time("min"), time("max"), time("median"), time("p99"))
     })?;
     delay.map_err(|problem| item.refuse(problem)).ok()
 }
@@ -904,6 +896,10 @@ log: {format: json, level: "warn,standin=debug"}
              max: 200ms}` or `{median: 80ms, p99: 400ms}`",
         );
         check_messages(&rule("delay: 5"), &["c:1:32: `rules[0].delay`: `5` has no unit"]);
+        check_messages(
+            &rule("delay: 61m"),
+            &["c:1:32: `rules[0].delay`: no answer waits for more than an hour"],
+        );
         check(
             &rule("upstream: b"),
             "c:1:35: `rules[0].upstream`: there is no upstream `b`; there are `default`",

@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::problem::{Problem, quoted};
 
 /// Statuses and failures of the upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Missing {
     /// In order, each once.
     statuses: Vec<u16>,
@@ -18,7 +18,7 @@ pub struct Missing {
 
 /// One entry of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Entry {
+pub enum Entry {
     Status(u16),
     /// `5XX`, by its first digit.
     Class(u16),
@@ -31,7 +31,7 @@ pub(super) enum Entry {
 }
 
 impl Missing {
-    pub(super) fn new(entries: impl IntoIterator<Item = Entry>) -> Self {
+    pub fn new(entries: impl IntoIterator<Item = Entry>) -> Self {
         let mut missing = Missing { statuses: Vec::new(), connect: false, timeout: false, reset: false };
         for entry in entries {
             match entry {

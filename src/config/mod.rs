@@ -37,11 +37,11 @@ mod variable;
 mod problem;
 
 pub use address::{listen, server};
-pub use amount::duration;
+pub use amount::{duration, wait};
 pub use change::{Changes, Fields, Prefix};
 pub use delay::Delay;
 pub use level::level;
-pub use missing::Missing;
+pub use missing::{Entry as MissingEntry, Missing};
 pub use problem::Problem;
 pub use source::{root, source, sources};
 

@@ -1,7 +1,7 @@
 //! Documents and rules to mocks, gathering diagnostics.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use http::HeaderName;
@@ -16,7 +16,7 @@ use super::message::sequence;
 use super::reply::Content;
 use super::template::Template;
 use super::{Mocks, Operation, Summary, body, lint, route};
-use crate::config::{Config, Mode, Rule, Unmatched};
+use crate::config::{Changes, Config, Delay, Missing, Mode, Rule, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, Report, Severity};
 use crate::spec::document::{self, Document, Example, FormField, Location, Media, Parameter, Shown, Style};
 use crate::tree::{Key, Kind, Tree, Value};
@@ -26,7 +26,6 @@ mod exchange;
 const BAD_MEDIA_TYPE: Code = Code("SI0203");
 const BAD_HEADER: Code = Code("SI0204");
 const BAD_CALLBACK_URL: Code = Code("SI0205");
-const BAD_MODE: Code = Code("SI0209");
 
 /// Bodies by the example that they are made from: thousands of operations may refer to one, and what
 /// they come to is read, kept, and complained about once.
@@ -36,6 +35,48 @@ struct Shared {
     wanted: HashMap<Made, WantedBody>,
     /// Replies that the document may still have; none once that is told.
     room: Option<usize>,
+    /// What rules say, by the numbers of those that match.
+    ruled: HashMap<Vec<usize>, Arc<Ruled>>,
+    missing: HashSet<Arc<Missing>>,
+}
+
+/// What the rules that match an operation say together.
+struct Ruled {
+    mode: Option<Mode>,
+    missing: Option<Arc<Missing>>,
+    unmatched: Option<Unmatched>,
+    /// With the number of the rule that names it.
+    upstream: Option<(usize, Arc<str>)>,
+    delay: Option<Delay>,
+    changes: Arc<Changes>,
+}
+
+impl Ruled {
+    /// Each key comes from the first of the `fitting` rules that sets it.
+    fn of(rules: &[Rule], fitting: &[usize]) -> Self {
+        let first = fitting.iter().copied().find(|at| rules[*at].upstream.is_some());
+        let Rule { operations: _, mode, missing, unmatched, upstream, delay, changes } =
+            fitting.iter().map(|at| &rules[*at]).fold(Rule::default(), Rule::or);
+        Ruled {
+            mode,
+            missing: missing.map(Arc::new),
+            unmatched,
+            upstream: first.zip(upstream.map(Into::into)),
+            delay,
+            changes: changes.into(),
+        }
+    }
+}
+
+impl Shared {
+    fn missing(&mut self, missing: &Missing) -> Arc<Missing> {
+        if let Some(known) = self.missing.get(missing) {
+            return known.clone();
+        }
+        let missing = Arc::new(missing.clone());
+        self.missing.insert(missing.clone());
+        missing
+    }
 }
 
 /// An example's tree and node, and the syntax that it is written in.
@@ -50,6 +91,8 @@ pub struct Source<'t> {
     pub document: Document<'t>,
     /// Instead of the paths of its `servers`.
     pub base_path: Option<String>,
+    /// The name of the upstream; none: the default one.
+    pub upstream: Option<String>,
     pub mode: Option<Mode>,
 }
 
@@ -69,6 +112,7 @@ impl Mocks {
         let mut shared = Shared::default();
         let mut previous = None;
         let mut matched = vec![false; config.rules.iter().map(|rule| rule.operations.len()).sum()];
+        let mut asked = vec![None; config.rules.len()];
         for (number, source) in sources.iter().enumerate() {
             let document = &source.document;
             let mut diagnostics = Report::default();
@@ -88,6 +132,7 @@ impl Mocks {
                     operation,
                     diagnostics: &mut diagnostics,
                     matched: &mut matched,
+                    asked: &mut asked,
                     shared: &mut shared,
                 };
                 let mut compiled = compiler.operation(number, bases);
@@ -103,9 +148,13 @@ impl Mocks {
                 places.push(operation.key);
                 mocks.operations.push(compiled);
             }
+            let compiled = &mocks.operations[mocks.operations.len() - document.operations.len()..];
+            let upstream = source.upstream.as_deref();
+            lint::without_upstream(document, compiled, upstream, config, &mut diagnostics);
             found.extend(diagnostics.finish());
         }
         found.extend(lint::unmatched_rules(config, &matched, &mocks));
+        found.extend(lint::idle_upstreams(config, &asked));
         (mocks, found)
     }
 }
@@ -137,6 +186,8 @@ struct Compiler<'a, 't> {
     diagnostics: &'a mut Report,
     /// Which selectors of the rules have found an operation.
     matched: &'a mut [bool],
+    /// Of each rule, whether any operation that has its upstream may ask it; none: no operation has it.
+    asked: &'a mut [Option<bool>],
     shared: &'a mut Shared,
 }
 
@@ -156,11 +207,16 @@ impl<'t> Compiler<'_, 't> {
             paths.flat_map(|path| bases.iter().map(move |base| route::whole(base, path))).collect();
         let rule = self.rule(&templates);
         let (mode, decided_by) = self.mode(rule.mode);
-        let unmatched = self.unmatched(rule.unmatched);
-        let exchanges = self.exchanges(&label);
-        let callbacks = self.callbacks(&exchanges);
-        let parameters =
+        let said = operation.extension.as_deref();
+        let missing = rule.missing.clone().unwrap_or_else(|| {
+            self.shared.missing(said.and_then(|said| said.missing.as_ref()).unwrap_or(&self.config.missing))
+        });
+        let unmatched = rule.unmatched.or(said.and_then(|said| said.unmatched));
+        let unmatched = unmatched.unwrap_or(self.config.unmatched);
+        let parameters: Box<[_]> =
             route::Template::parse(base, operation.path, &operation.parameters).parameters.into();
+        let exchanges = self.exchanges(&label, &parameters);
+        let callbacks = self.callbacks(&exchanges);
         let empties = exchanges.responses.iter().filter_map(|response| response.empty.as_deref());
         let replies = exchanges.all.iter().flat_map(|exchange| &exchange.replies).chain(empties);
         let needs_body = exchanges.look_at_body()
@@ -173,10 +229,10 @@ impl<'t> Compiler<'_, 't> {
             document,
             mode,
             decided_by,
-            missing: rule.missing.unwrap_or_else(|| self.config.missing.clone()),
-            upstream: rule.upstream.map(Into::into),
-            delay: rule.delay,
-            changes: rule.changes,
+            missing,
+            upstream: rule.upstream.as_ref().map(|(_, name)| name.clone()),
+            delay: rule.delay.or(said.and_then(|said| said.delay)),
+            changes: rule.changes.clone(),
             routed: false,
             unmatched,
             parameters,
@@ -185,15 +241,21 @@ impl<'t> Compiler<'_, 't> {
             needs_body,
         };
         lint::operation(operation, &compiled, self.diagnostics);
+        if let Some((rule, _)) = &rule.upstream {
+            let asked = &mut self.asked[*rule];
+            *asked = Some(asked.unwrap_or(false) || compiled.may_ask(mode));
+        }
         compiled
     }
 
-    /// What the rules of the config set: each key comes from the first matching rule that sets it.
-    fn rule(&mut self, templates: &[String]) -> Rule {
+    /// What the rules of the config say. Those that thousands of operations have in common are put
+    /// together once.
+    fn rule(&mut self, templates: &[String]) -> Arc<Ruled> {
         let operation = self.operation;
-        let mut all = Rule::default();
+        let rules = &self.config.rules;
+        let mut fitting = Vec::new();
         let mut number = 0;
-        for rule in &self.config.rules {
+        for (at, rule) in rules.iter().enumerate() {
             let mut fits = false;
             for selector in &rule.operations {
                 let matches = templates.iter().any(|template| {
@@ -204,54 +266,24 @@ impl<'t> Compiler<'_, 't> {
                 number += 1;
             }
             if fits {
-                all = all.or(rule);
+                fitting.push(at);
             }
         }
-        all
+        let together = |fitting: &Vec<usize>| Ruled::of(rules, fitting).into();
+        self.shared.ruled.entry(fitting).or_insert_with_key(together).clone()
     }
 
-    fn mode(&mut self, rule: Option<Mode>) -> (Mode, &'static str) {
+    fn mode(&self, rule: Option<Mode>) -> (Mode, &'static str) {
         if let Some(mode) = rule {
             return (mode, "rules");
         }
-        let extension = self.operation.extension.and_then(|extension| extension.get("mode"));
-        let named = Mode::ALL.map(|mode| (mode.as_str(), mode));
-        if let Some(mode) = extension.and_then(|value| self.word(value, &named, &[])) {
+        if let Some(mode) = self.operation.extension.as_deref().and_then(|said| said.mode) {
             return (mode, "x-standin");
         }
         match self.source.mode {
             Some(mode) => (mode, "specs"),
             None => (self.config.mode, "mode"),
         }
-    }
-
-    fn unmatched(&mut self, rule: Option<Unmatched>) -> Unmatched {
-        let extension = self.operation.extension.and_then(|extension| extension.get("unmatched"));
-        let named = [
-            ("example", Unmatched::Example),
-            ("reject", Unmatched::Reject),
-            ("upstream", Unmatched::Upstream),
-        ];
-        let extension = extension.and_then(|value| self.word(value, &named, &["generate"]));
-        rule.or(extension).unwrap_or(self.config.unmatched)
-    }
-
-    fn word<T: Copy>(&mut self, value: Value<'t>, named: &[(&str, T)], planned: &[&str]) -> Option<T> {
-        let text = value.text().unwrap_or_default();
-        let found = named.iter().find(|(name, _)| *name == text).map(|(_, word)| *word);
-        if found.is_none() {
-            let message = match planned.contains(&&*text) {
-                true => format!("`{text}` is not built yet"),
-                false => format!("`{text}` is none of the words there are"),
-            };
-            let words: Vec<_> = named.iter().map(|(name, _)| *name).collect();
-            self.diagnostics.push(
-                value
-                    .problem(Severity::Error, BAD_MODE, message)
-                    .hint(format!("write `{}`", words.join("` or `"))),
-            );
-        }
-        found
     }
 
     fn content(&mut self, example: &Example<'t>, media: &MediaType) -> Content {

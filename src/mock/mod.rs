@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-use crate::config::{Changes, Delay, Missing, Mode, Unmatched};
+use crate::config::{self, Changes, Delay, Missing, Mode, Unmatched};
 use callback::{Chain, Plan};
 use choose::{Asked, Choice, Exchanges};
 use media::MediaType;
@@ -48,6 +48,10 @@ pub use compile::Source;
 /// RFC 7240, 3.
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
+/// Fields by which a request asks its answer to wait; the first that is there counts.
+static DELAYS: [HeaderName; 2] =
+    [HeaderName::from_static("x-standin-delay"), HeaderName::from_static("x-microcks-delay")];
+
 /// All documents, compiled. Nothing in it ever changes.
 #[derive(Debug)]
 pub struct Mocks {
@@ -81,13 +85,13 @@ pub struct Operation {
     /// Which rule gave the mode, for people.
     pub decided_by: &'static str,
     /// What the mode `fallback` takes for "the upstream has not got it".
-    pub missing: Missing,
+    pub missing: Arc<Missing>,
     /// The upstream that a rule names.
     pub upstream: Option<Arc<str>>,
     /// How long an answer from the document waits, if the request does not say.
     pub delay: Option<Delay>,
     /// What rules change of requests that pass, and of their answers.
-    pub changes: Changes,
+    pub changes: Arc<Changes>,
     /// False where another document, or another operation, has all its routes.
     pub routed: bool,
     unmatched: Unmatched,
@@ -124,6 +128,8 @@ pub struct Hit<'m> {
     params: Vec<(&'m str, Cow<'m, str>)>,
     /// Bytes of the request's path that are the base path.
     base: usize,
+    /// What the request asks its answer to wait.
+    wait: Option<Duration>,
     /// Whether the request may ask for a status or an example.
     overrides: bool,
 }
@@ -155,6 +161,10 @@ impl Mocks {
                 if mode == Mode::Pass {
                     return Found::Pass(target.operation);
                 }
+                let wait = match self.asked_delay(head.headers) {
+                    Ok(wait) => wait,
+                    Err(problem) => return Found::Refused(problem),
+                };
                 let pairs = operation.parameters.iter().zip(captures);
                 let params = pairs
                     .map(|(parameter, value)| (&*parameter.name, Cow::Owned(parameter.decode(value))))
@@ -165,6 +175,7 @@ impl Mocks {
                     mode,
                     params,
                     base: base_length(head.path, target.base),
+                    wait,
                     overrides: self.overrides,
                 })
             }
@@ -190,6 +201,16 @@ impl Mocks {
         mode.map(Some).ok_or_else(|| {
             let words = listed(Mode::ALL.iter().map(|mode| mode.as_str()));
             Problem::new(problem::BAD_REQUEST, format!("x-standin-mode takes one of {words}"))
+        })
+    }
+
+    fn asked_delay(&self, headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
+        let mut asked = DELAYS.iter().filter_map(|name| Some((name, headers.get(name)?)));
+        let Some((name, value)) = asked.next().filter(|_| self.overrides) else { return Ok(None) };
+        let wait = value.to_str().ok().and_then(|text| config::wait(text).ok());
+        wait.filter(|wait| *wait <= Delay::LONGEST).map(Some).ok_or_else(|| {
+            let detail = format!("{name} takes milliseconds or a duration such as 3s, at most an hour");
+            Problem::new(problem::BAD_REQUEST, detail)
         })
     }
 
@@ -220,22 +241,43 @@ fn base_length(path: &str, segments: usize) -> usize {
 }
 
 impl Hit<'_> {
-    /// How long the answer waits: what the request asks for, else the operation's own.
-    pub fn delay(&self, _head: &Head<'_>, seed: u64) -> Option<Duration> {
-        self.operation.delay.map(|delay| delay.pick(seed))
+    /// How long an answer from the document waits: what the request asks for, else the operation's own.
+    pub fn delay(&self, seed: u64) -> Option<Duration> {
+        self.wait.or_else(|| self.operation.delay.map(|delay| delay.pick(seed)))
     }
 
-    /// Whether the answer, or a callback, depends on the request's body.
-    pub fn needs_body(&self, _head: &Head<'_>) -> bool {
-        self.operation.needs_body
-    }
-
-    /// Whether the request passes to the upstream where nothing fits.
+    /// Whether the request may be one for the upstream. So one whose body is too large to look at passes,
+    /// since no example can be shown to fit it; others get a 413.
     pub fn may_pass(&self) -> bool {
-        self.mode == Mode::Match || self.operation.unmatched == Unmatched::Upstream
+        self.operation.may_ask(self.mode)
     }
 
-    /// None: the request passes to the upstream.
+    /// Whether the answer, a callback, or that there is an answer at all depends on the request's body.
+    pub fn needs_body(&self, head: &Head<'_>) -> bool {
+        let operation = self.operation;
+        let decides = operation.leaves_unmatched(self.mode) && self.asked(head).is_none();
+        if !operation.needs_body || !decides {
+            return operation.needs_body;
+        }
+        let body = Body::default();
+        let request = Request { head: *head, base: self.base, params: &self.params, body: &body };
+        match operation.exchanges.before_body(&request) {
+            None => true,
+            Some(Choice::Exchange { exchange, reply }) => {
+                let (calls, name) = (&operation.callbacks, exchange.name.as_deref());
+                let sends = *head.method != Method::HEAD;
+                reply.needs().request_body || sends && callback::need_body(calls, name, reply.status)
+            }
+            Some(_) => false,
+        }
+    }
+
+    fn asked<'r>(&self, head: &Head<'r>) -> Option<Asked<'r>> {
+        Asked::of(head).filter(|_| self.overrides)
+    }
+
+    /// None: the request passes to the upstream; in the mode `fallback` the upstream's answer stands. An
+    /// answer that the request asks for by name or status is given in every mode.
     ///
     /// # Errors
     ///
@@ -243,7 +285,7 @@ impl Hit<'_> {
     pub fn answer(&self, head: Head<'_>, body: &Body, moment: Moment) -> Result<Option<Answer>, Problem> {
         let operation = self.operation;
         let request = Request { head, base: self.base, params: &self.params, body };
-        let asked = Asked::of(&head).filter(|_| self.overrides);
+        let asked = self.asked(&head);
         let choice = match &asked {
             Some(asked) => operation.exchanges.asked(asked, &request),
             None => match self.mode {
@@ -290,9 +332,24 @@ impl Operation {
         self.callbacks.iter().map(|plan| &*plan.name)
     }
 
+    /// Whether requests are, or may be, answered from the document.
+    pub fn is_mocked(&self) -> bool {
+        self.routed && self.mode != Mode::Pass
+    }
+
     /// Whether there is anything to answer with.
     pub fn answers(&self) -> bool {
         !self.exchanges.unmatched.is_empty() || self.exchanges.empty.is_some()
+    }
+
+    /// Whether any of its requests may be for the upstream.
+    fn may_ask(&self, mode: Mode) -> bool {
+        mode != Mode::Mock || self.leaves_unmatched(mode)
+    }
+
+    /// Whether what no example fits is the upstream's to answer.
+    fn leaves_unmatched(&self, mode: Mode) -> bool {
+        mode == Mode::Match || self.unmatched == Unmatched::Upstream
     }
 
     fn problem(&self, choice: &Choice<'_>) -> Problem {
@@ -376,7 +433,7 @@ mod tests {
         let reading = spec::read(&trees, "/t.yaml");
         assert_eq!(reading.diagnostics, []);
         let document = reading.document.expect("the text is a document");
-        Mocks::compile(&[Source { document, base_path: None, mode: None }], config)
+        Mocks::compile(&[Source { document, base_path: None, upstream: None, mode: None }], config)
     }
 
     /// The request is `METHOD /target`, a line for each header, and a body after an empty one. What is
@@ -586,7 +643,7 @@ mod tests {
         let trees = spec::Trees::from([("/t.yaml".into(), tree)]);
         let document = spec::read(&trees, "/t.yaml").document.expect("the text is a document");
         let started = std::time::Instant::now();
-        let source = Source { document, base_path: None, mode: None };
+        let source = Source { document, base_path: None, upstream: None, mode: None };
         let (mocks, problems) = Mocks::compile(&[source], &Config::default());
         assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
         assert_eq!((mocks.operations.len(), problems.len()), (100_000, 0));
@@ -624,6 +681,71 @@ mod tests {
         let config = Config { rules: vec![rule("GET /v2/a")], ..Config::default() };
         let paths = "servers: [{url: /v1}, {url: /v2}]\npaths: {/a: {get: {responses: {200: {}}}}}";
         assert_eq!(compile(paths, &config).0.operations[0].mode, Mode::Pass);
+    }
+
+    #[test]
+    fn each_key_comes_from_the_first_rule_that_sets_it_then_from_the_document() {
+        let text = "
+upstreams: {default: {servers: 'http://a'}, other: {servers: 'http://b'}}
+missing: [410]
+rules:
+- {operations: both, path: {strip: /v1}, upstream: other}
+- {operations: [both, one], missing: [503], headers: {request: {remove: x-a}}, upstream: default, delay: 5ms}
+- {operations: '/**', missing: [404], path: {strip: /v2}, mode: pass, unmatched: reject}";
+        let config = config::parse("c", text, &|_| None, std::path::Path::new("/")).expect("a config");
+        let get = |id: &str| {
+            format!(
+                "{{get: {{operationId: {id}, x-standin: {{missing: [501], delay: 1}}, responses: {{204: {{}}}}}}}}"
+            )
+        };
+        let paths = format!("paths: {{/a: {}, /b: {}, /c: {}}}", get("both"), get("one"), get("none"));
+        let check = |mocks: &Mocks, number: usize, status: u16, upstream: Option<&str>, strip, wait| {
+            let operation = &mocks.operations[number];
+            assert!(
+                operation.missing.status(StatusCode::from_u16(status).expect("a status")),
+                "{operation:?}"
+            );
+            assert_eq!(operation.upstream.as_deref(), upstream);
+            assert_eq!(operation.changes.request.is_some(), number < 2);
+            let prefix = operation.changes.prefix.as_ref().and_then(|prefix| prefix.strip.as_deref());
+            assert_eq!(prefix, strip);
+            assert_eq!(operation.delay, Some(Delay::Fixed(Duration::from_millis(wait))));
+        };
+        let (mocks, _) = compile(&paths, &config);
+        check(&mocks, 0, 503, Some("other"), Some("/v1"), 5);
+        check(&mocks, 1, 503, Some("default"), Some("/v2"), 5);
+        check(&mocks, 2, 404, None, Some("/v2"), 1);
+        assert!(mocks.operations.iter().all(|operation| operation.unmatched == Unmatched::Reject));
+        let (mocks, _) = compile(&paths, &Config { rules: Vec::new(), ..config });
+        assert!(
+            mocks.operations.iter().all(|operation| operation.missing.status(StatusCode::NOT_IMPLEMENTED))
+        );
+    }
+
+    #[test]
+    fn operations_share_what_rules_and_extensions_say() {
+        let said = ["{missing: [5XX, 404]}", "{mode: mock}"];
+        let operations: String = (0..1000)
+            .map(|n| format!("  /{n}: {{get: {{x-standin: {}, responses: {{204: {{}}}}}}}}\n", said[n % 2]))
+            .collect();
+        let rule = |selector: &str, status: &str| Rule {
+            operations: vec![selector.parse().expect("a selector")],
+            upstream: Some(status.to_owned()),
+            ..Rule::default()
+        };
+        let config = Config { rules: vec![rule("GET /7", "a"), rule("/*", "b")], ..Config::default() };
+        let (mocks, _) = compile(&format!("paths:\n{operations}"), &config);
+        let distinct = |address: &dyn Fn(&Operation) -> *const ()| {
+            mocks.operations.iter().map(address).collect::<HashSet<_>>().len()
+        };
+        assert_eq!(distinct(&|operation| Arc::as_ptr(&operation.missing).cast()), 2);
+        assert_eq!(distinct(&|operation| Arc::as_ptr(&operation.changes).cast()), 2);
+        assert_eq!(
+            distinct(&|operation| operation.upstream.as_ref().map_or("", |name| name).as_ptr().cast()),
+            2
+        );
+        // For each of thousands.
+        assert!(size_of::<Operation>() <= 300, "{}", size_of::<Operation>());
     }
 
     #[test]

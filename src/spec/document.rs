@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 
+use crate::config::{Delay, Missing, Mode, Unmatched};
 use crate::tree::{Key, Spot, Value};
 
 pub struct Document<'t> {
@@ -48,8 +49,17 @@ pub struct Operation<'t> {
     pub bodies: Vec<Media<'t>>,
     pub responses: Vec<Response<'t>>,
     pub callbacks: Vec<Callback<'t>>,
-    /// `x-standin`
-    pub extension: Option<Value<'t>>,
+    /// None for most.
+    pub extension: Option<Box<Extension>>,
+}
+
+/// What an operation says of itself for Standin: `x-standin`, and Microcks' own.
+#[derive(Default)]
+pub struct Extension {
+    pub mode: Option<Mode>,
+    pub missing: Option<Missing>,
+    pub unmatched: Option<Unmatched>,
+    pub delay: Option<Delay>,
 }
 
 #[derive(Clone)]

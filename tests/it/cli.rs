@@ -537,6 +537,30 @@ async fn check_ends_with_what_there_is_and_what_to_do() {
 }
 
 #[tokio::test]
+async fn modes_are_counted_and_shown() {
+    let get = |mode: &str| {
+        format!(
+            "{{get: {{x-standin: {{mode: {mode}}}, responses: {{'200': {{description: d, content: {{text/plain: {{example: a}}}}}}}}}}}}"
+        )
+    };
+    let modes = ["mock", "match", "match", "fallback", "pass"];
+    let paths: String =
+        modes.iter().enumerate().map(|(number, mode)| format!("  /{number}: {}\n", get(mode))).collect();
+    let with = || Standin::with().paths(&paths).env("STANDIN_UPSTREAM", "http://127.0.0.1:9");
+    let exit = with().command("check").exits().await;
+    exit.is(0)
+        .prints(&["5 operations (4 mocked, 2 of them match, 1 of them fallback, 1 passed), 0 callbacks"]);
+    let exit = with().command("check").args(["--format", "json"]).exits().await;
+    assert_eq!(exit.json()["documents"][0]["mocked"], 4);
+    let exit = with().command("routes").args(["--format", "json"]).exits().await;
+    let found = exit.json()["operations"].as_array().expect("operations").clone();
+    let found: Vec<_> = found.iter().map(|operation| operation["mode"].as_str().expect("a mode")).collect();
+    assert_eq!(found, modes);
+    let standin = with().start().await;
+    assert!(standin.ready_line.contains("4 operations mocked from 1 document"), "{}", standin.ready_line);
+}
+
+#[tokio::test]
 async fn routes_keeps_to_the_width_that_it_has() {
     let paths = "
         /a/very/long/path/that/goes/on/and/on/{withParameters}/to/its/end:

@@ -129,8 +129,10 @@ fn compiled(templates: &[&str]) -> (Mocks, Vec<Diagnostic>) {
     let trees = Trees::from([(name, tree)]);
     let reading = spec::read(&trees, "/t.json");
     let document = reading.document.expect("it is a document");
-    let (mocks, more) =
-        Mocks::compile(&[Source { document, base_path: None, mode: None }], &Config::default());
+    let (mocks, more) = Mocks::compile(
+        &[Source { document, base_path: None, upstream: None, mode: None }],
+        &Config::default(),
+    );
     let mut told = reading.diagnostics;
     told.extend(more);
     (mocks, told)

@@ -124,6 +124,12 @@ impl Plan {
     }
 }
 
+/// Whether any call of an answer that is made from `example` refers to the request's body.
+pub fn need_body(plans: &[Arc<Plan>], example: Option<&str>, status: StatusCode) -> bool {
+    let mut plans = plans.iter().filter(|plan| plan.payload(example, status).is_some());
+    plans.any(|plan| plan.needs().request_body)
+}
+
 /// The chain of an answer that was made from `example`; none if no callback goes with it.
 /// `plans` are in the order of sending.
 pub fn chain(

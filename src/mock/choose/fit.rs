@@ -66,12 +66,24 @@ pub struct Values<'r, 'a> {
 impl Exchange {
     /// None if a parameter differs.
     pub(super) fn fit<'m>(&'m self, values: &mut Values<'_, 'm>) -> Option<Fit> {
-        if !self.parameters.iter().all(|wanted| wanted.fits(values)) {
+        if !self.parameters_fit(values) {
             return None;
         }
         let full = self.bodies.is_empty() || self.bodies.iter().any(|body| body.fits(values));
         let given = self.parameters.len() + usize::from(!self.bodies.is_empty());
         Some(Fit { full, values: given })
+    }
+
+    /// Whether its parameters fit, whatever the body.
+    pub(super) fn parameters_fit<'m>(&'m self, values: &mut Values<'_, 'm>) -> bool {
+        self.parameters.iter().all(|wanted| wanted.fits(values))
+    }
+}
+
+impl Fit {
+    /// Whether the body fits as well as the parameters.
+    pub fn is_full(self) -> bool {
+        self.full
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Exchanges {
     pub all: Box<[Exchange]>,
     /// How many of them answer where a request asks for no status: one of each name.
     pub usual: usize,
+    /// Whether requests have nothing to compare: the operation has neither parameters nor a body.
+    pub bare: bool,
     /// Where nothing fits: the exchanges of the response that is preferred, in document order.
     pub unmatched: Box<[usize]>,
     /// Where nothing fits and the preferred response has no content: its number.
@@ -91,8 +93,8 @@ impl Exchanges {
         let accept = Accept::of(request.head.headers);
         let (best, refused) = best(self.usual().iter(), request, &accept);
         match (best, unmatched) {
-            (Some(choice), _) => choice,
-            (None, Unmatched::Upstream) => Choice::Upstream,
+            (Some((_, choice)), _) => choice,
+            (None, Unmatched::Upstream) => self.bare(&accept),
             (None, Unmatched::Reject) if self.usual().iter().any(Exchange::asks) => {
                 // Those whose media type the client does not accept leave before anything fits.
                 let left = |exchange: &Exchange| exchange.asks() && exchange.reply(&accept).is_some();
@@ -105,12 +107,38 @@ impl Exchanges {
         }
     }
 
-    /// The mode `match`: an exchange that fits with all that it gives, else the upstream.
+    /// The mode `match`: an exchange that fits with all that it gives, else the upstream. Those that the
+    /// client does not accept leave first, so they keep no request from it.
     pub fn full(&self, request: &Request<'_>) -> Choice<'_> {
         let accept = Accept::of(request.head.headers);
         match best(self.usual().iter(), request, &accept) {
-            (Some(choice), _) => choice,
-            (None, _) => Choice::Upstream,
+            (Some((fit, choice)), _) if fit.is_full() => choice,
+            _ => self.bare(&accept),
+        }
+    }
+
+    /// The choice of who passes what does not fit, before there is a body; none if the body decides.
+    pub fn before_body(&self, request: &Request<'_>) -> Option<Choice<'_>> {
+        let accept = Accept::of(request.head.headers);
+        let mut values = fit::Values::new(request);
+        let mut asking = self.usual().iter().filter(|exchange| !exchange.bodies.is_empty());
+        let decides =
+            asking.any(|exchange| exchange.parameters_fit(&mut values) && exchange.reply(&accept).is_some());
+        (!decides).then(|| self.full(request))
+    }
+
+    /// Where there is nothing to compare, the first exchange fits every request.
+    fn bare(&self, accept: &Accept) -> Choice<'_> {
+        let mut first = self.numbered(&self.unmatched).filter(|_| self.bare);
+        let accepted = first.find_map(|exchange| Some((exchange, exchange.reply(accept)?)));
+        accepted.map_or(Choice::Upstream, |(exchange, reply)| Choice::Exchange { exchange, reply })
+    }
+
+    /// Whether any request could be answered by an exchange that fits it in full.
+    pub fn can_fit(&self) -> bool {
+        match self.bare {
+            true => !self.unmatched.is_empty(),
+            false => self.usual().iter().any(Exchange::asks),
         }
     }
 
@@ -131,7 +159,7 @@ impl Exchanges {
             };
         }
         let (best, refused) = best(self.of(response), request, &accept);
-        best.unwrap_or_else(|| first(self.of(response), response, &accept, refused))
+        best.map_or_else(|| first(self.of(response), response, &accept, refused), |(_, choice)| choice)
     }
 
     /// OpenAPI 3.1, 4.8.16: a code comes before its range, a range before `default`. What is no final
@@ -167,7 +195,7 @@ fn best<'m>(
     exchanges: impl Iterator<Item = &'m Exchange>,
     request: &Request<'_>,
     accept: &Accept,
-) -> (Option<Choice<'m>>, bool) {
+) -> (Option<(fit::Fit, Choice<'m>)>, bool) {
     let mut refused = false;
     let mut best: Option<(fit::Fit, Choice<'m>)> = None;
     let mut values = fit::Values::new(request);
@@ -181,7 +209,7 @@ fn best<'m>(
             None => refused = true,
         }
     }
-    (best.map(|(_, choice)| choice), refused)
+    (best, refused)
 }
 
 /// The first exchange that is accepted; where there is none, the response without content.

@@ -14,8 +14,9 @@ use crate::mock::body;
 use crate::mock::choose::{Described, Exchange, Exchanges, Wanted, WantedBody};
 use crate::mock::media::{MediaType, Syntax};
 use crate::mock::reply::{Content, Reply};
+use crate::mock::route::Captured;
 use crate::mock::template::Template;
-use crate::spec::document::{Example, Field, Location, Media, Response, StatusPattern};
+use crate::spec::document::{Example, Field, Location, Media, Parameter, Response, StatusPattern};
 
 /// Exchanges of an operation under statuses that only a request can ask for: references may bring
 /// thousands of names into each of hundreds of responses.
@@ -85,7 +86,7 @@ type Named<'r, 't> = HashMap<Option<&'t str>, Vec<(usize, &'r Example<'t>)>>;
 impl<'t> Compiler<'_, 't> {
     /// An exchange for each status and name. Of one name the preferred status answers as usual; the
     /// others are for requests that ask for them.
-    pub(super) fn exchanges(&mut self, label: &Arc<str>) -> Exchanges {
+    pub(super) fn exchanges(&mut self, label: &Arc<str>, captured: &[Captured]) -> Exchanges {
         let operation = self.operation;
         let responses: Vec<_> =
             operation.responses.iter().filter(|response| !response.status.is_informational()).collect();
@@ -116,7 +117,10 @@ impl<'t> Compiler<'_, 't> {
             let exchanges = own.into_iter().map(|(_, number)| number).collect();
             Described { status: response.status, exchanges, empty }
         });
-        Exchanges { all: all.into(), usual: count, unmatched, empty, responses: described.collect() }
+        let bare = captured.is_empty()
+            && operation.bodies.is_empty()
+            && !operation.parameters.iter().any(is_compared);
+        Exchanges { all: all.into(), usual: count, bare, unmatched, empty, responses: described.collect() }
     }
 
     fn answers(&mut self, label: &Arc<str>, responses: &[&Response<'t>]) -> Answers<'t> {
@@ -308,11 +312,7 @@ impl<'t> Compiler<'_, 't> {
     fn parameters(&self, given: Option<&Vec<(usize, &Example<'t>)>>) -> Arc<[Wanted]> {
         let wanted = given.into_iter().flatten().filter_map(|(number, example)| {
             let parameter = &self.operation.parameters[*number];
-            // OpenAPI 3.1, 4.8.12.1: header parameters of these names are described elsewhere.
-            let described_elsewhere = ["accept", "content-type", "authorization"];
-            if parameter.location == Location::Header
-                && described_elsewhere.contains(&&*parameter.name.to_ascii_lowercase())
-            {
+            if !is_compared(parameter) {
                 return None;
             }
             let value = match parameter.location {
@@ -354,6 +354,13 @@ impl<'r, 't> Form<'r, 't> {
         let fields: Arc<[_]> = wanted.collect();
         (!fields.is_empty()).then_some(WantedBody::Form(fields))
     }
+}
+
+/// OpenAPI 3.1, 4.8.12.1: header parameters of these names are described elsewhere.
+fn is_compared(parameter: &Parameter<'_>) -> bool {
+    let described_elsewhere = ["accept", "content-type", "authorization"];
+    let named = |name: &&str| parameter.name.eq_ignore_ascii_case(name);
+    parameter.location != Location::Header || !described_elsewhere.iter().any(named)
 }
 
 /// What answers where nothing fits: the exchanges of the preferred response that has any, or a

@@ -18,7 +18,7 @@ pub use path::{odd as odd_path, refused};
 use super::callback::Payload;
 use super::choose::Exchanges;
 use super::{Mocks, Operation};
-use crate::config::{Config, Mode};
+use crate::config::{Config, DEFAULT_UPSTREAM, Mode};
 use crate::diagnostic::{Code, Diagnostic, Report, Severity, nearest};
 use crate::spec::document::{self, Document, Response};
 use crate::spec::{Resolver, Trees};
@@ -29,6 +29,9 @@ const RULE_WITHOUT_OPERATION: Code = Code("SI0210");
 const CALLBACK_WITHOUT_BODY: Code = Code("SI0211");
 const NOT_FINAL: Code = Code("SI0212");
 const ONLY_A_SCHEMA: Code = Code("SI0224");
+const WITHOUT_UPSTREAM: Code = Code("SI0225");
+const ALWAYS_PASSES: Code = Code("SI0226");
+const IDLE_UPSTREAM: Code = Code("SI0227");
 
 impl Mocks {
     /// Looks at the documents that these mocks were compiled from, in the same order, and the texts
@@ -47,6 +50,7 @@ impl Mocks {
                 declared::path_parameters(operation, compiled, &mut report);
                 declared::refs(resolver, operation, &mut report);
                 declared::callbacks(operation, compiled, &mut report);
+                report.extend(always_passes(operation, compiled));
             }
             let mut checker = asked::Checker::new(resolver, &mut report);
             pairs.iter().for_each(|(operation, compiled)| checker.operation(operation, compiled));
@@ -75,13 +79,81 @@ pub fn unmatched_rules(config: &Config, matched: &[bool], mocks: &Mocks) -> Vec<
     problems.collect()
 }
 
+/// `asked` says of each rule whether any operation asks its upstream.
+pub fn idle_upstreams(config: &Config, asked: &[Option<bool>]) -> Vec<Diagnostic> {
+    let idle = config.rules.iter().zip(asked).filter(|(_, asked)| **asked == Some(false));
+    let names = idle.filter_map(|(rule, _)| rule.upstream.as_deref());
+    let problems = names.map(|name| {
+        let message =
+            format!("the upstream `{name}` of a rule is never asked: its operations are answered here");
+        Diagnostic::new(Severity::Warning, IDLE_UPSTREAM, message)
+            .hint("let a rule give them another `mode` than `mock`, or take the upstream out")
+    });
+    problems.collect()
+}
+
+/// Operations of a document that ask an upstream which the config has not got, told once. `upstream`
+/// is the one that the document's own entry names.
+pub fn without_upstream(
+    document: &Document<'_>,
+    compiled: &[Operation],
+    upstream: Option<&str>,
+    config: &Config,
+    report: &mut Report,
+) {
+    let mut leaving = Vec::new();
+    let mut falling = Vec::new();
+    for (operation, compiled) in document.operations.iter().zip(compiled) {
+        let name = compiled.upstream.as_deref().or(upstream).unwrap_or(DEFAULT_UPSTREAM);
+        if !compiled.is_mocked() || config.upstreams.contains_key(name) {
+            continue;
+        }
+        match compiled.mode {
+            Mode::Fallback => falling.push((operation, compiled)),
+            mode if compiled.may_ask(mode) => leaving.push((operation, compiled)),
+            _ => {}
+        }
+    }
+    let kinds = [
+        (leaving, "what no example fits is answered 502"),
+        (falling, "the mode `fallback` answers from the document at once"),
+    ];
+    for (found, consequence) in kinds {
+        let Some((first, Operation { label, .. })) = found.first() else { continue };
+        let who = match found.len() {
+            1 => format!("`{label}`"),
+            2 => format!("`{label}` and another operation"),
+            all => format!("`{label}` and {} other operations", all - 1),
+        };
+        let message = format!("{who}: the config has no upstream to ask, so {consequence}");
+        let problem = first.key.problem(Severity::Warning, WITHOUT_UPSTREAM, message);
+        report.push(problem.hint("give `upstreams` a `default`, or name the upstream that there is"));
+    }
+}
+
+/// An operation that could as well be passed.
+fn always_passes(operation: &document::Operation<'_>, compiled: &Operation) -> Option<Diagnostic> {
+    let leaves = compiled.is_mocked() && compiled.leaves_unmatched(compiled.mode);
+    if !leaves || compiled.exchanges.can_fit() {
+        return None;
+    }
+    let message = format!(
+        "`{}` always passes: none of its examples gives values for the request, so that none can fit it",
+        compiled.label
+    );
+    let problem = operation.key.problem(Severity::Warning, ALWAYS_PASSES, message);
+    Some(problem.hint(
+        "give a parameter or the request body an example with the name of a response's, or write `mode: pass`",
+    ))
+}
+
 /// What an operation never answers, or that it answers nothing at all.
 pub fn operation(operation: &document::Operation<'_>, compiled: &Operation, report: &mut Report) {
     for response in operation.responses.iter().filter(|response| response.status.is_informational()) {
         let message = format!("a mock does not answer {}, which is no final status", response.key.text());
         report.push(response.key.problem(Severity::Note, NOT_FINAL, message));
     }
-    if compiled.mode == Mode::Pass || compiled.answers() {
+    if compiled.mode == Mode::Pass || compiled.leaves_unmatched(compiled.mode) || compiled.answers() {
         return;
     }
     let label = &compiled.label;
@@ -151,7 +223,7 @@ mod tests {
         let (tree, _) = Tree::parse("/t.yaml", text, &Default::default()).expect("the text is YAML");
         let trees = Trees::from([("/t.yaml".into(), tree)]);
         let document = spec::read(&trees, "/t.yaml").document.expect("the text is a document");
-        let sources = [Source { document, base_path: None, mode: None }];
+        let sources = [Source { document, base_path: None, upstream: None, mode: None }];
         let (mocks, _) = Mocks::compile(&sources, &Config::default());
         mocks.lint(&[(&sources[0].document, &trees)])
     }

@@ -113,7 +113,7 @@ impl Ctx {
     fn changes(&self) -> impl Iterator<Item = &Changes> {
         let operation = self.operation.and_then(|number| self.live.mocks.operations.get(number));
         let upstream = self.upstream().map(|upstream| &upstream.config.changes);
-        operation.map(|operation| &operation.changes).into_iter().chain(upstream)
+        operation.map(|operation| &*operation.changes).into_iter().chain(upstream)
     }
 }
 
@@ -341,7 +341,7 @@ impl Intercept {
     /// An operation whose mode is not `pass`.
     async fn hit(&self, session: &mut Session, ctx: &mut Ctx, live: &InForce, hit: &Hit<'_>) -> Result<bool> {
         let upstream_first = hit.mode == Mode::Fallback && self.can_pass(live, ctx.operation);
-        let may_pass = upstream_first || hit.may_pass();
+        let may_pass = upstream_first || hit.mode != Mode::Fallback && hit.may_pass();
         let mut read = None;
         if hit.needs_body(&head(session)) {
             match exchange::read_body(session, live.config.limits.mocked_body).await? {
@@ -461,7 +461,7 @@ impl Intercept {
     ) -> Result<()> {
         ctx.source = Source::Mock;
         let live = ctx.live.clone();
-        if let Some(delay) = hit.delay(&head(session), moment.seed) {
+        if let Some(delay) = hit.delay(moment.seed) {
             exchange::wait(session, delay).await?;
         }
         ctx.example = answer.example;

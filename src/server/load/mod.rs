@@ -193,7 +193,12 @@ fn compile_and<'t>(
         reports.push(report);
         if let Some(document) = reading.document.filter(|_| loading.state != State::Broken) {
             let entry = &config.specs[loading.entry];
-            sources.push(Source { document, base_path: entry.base_path.clone(), mode: entry.mode });
+            sources.push(Source {
+                document,
+                base_path: entry.base_path.clone(),
+                upstream: entry.upstream.clone(),
+                mode: entry.mode,
+            });
             texts.push(&loading.trees);
         }
     }

@@ -14,6 +14,7 @@ use http::Version;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
 use pingora::prelude::{HttpPeer, Session};
 use pingora::protocols::ALPN;
+use pingora::protocols::l4::ext::TcpKeepalive;
 
 use super::duplex;
 use super::tls::Tls;
@@ -30,8 +31,10 @@ const STREAMS: usize = 100;
 const WINDOW: u32 = 512 << 10;
 const WINDOWS: u32 = WINDOW * STREAMS as u32;
 
-/// An HTTP/2 connection is asked this often whether it is alive, and has then 5 s (pingora's).
-const PING: Duration = Duration::from_secs(30);
+/// A silent connection is asked whether it is alive, below HTTP: servers of gRPC end those that ask by
+/// HTTP/2's own pings more often than every five minutes.
+const SILENT: Duration = Duration::from_secs(60);
+const PROBES: Duration = Duration::from_secs(10);
 
 /// Bodies up to this many bytes fit into the buffers of any connection.
 const SMALL: usize = 64 << 10;
@@ -100,7 +103,13 @@ impl Place {
         options.max_h2_streams = STREAMS;
         options.h2_stream_window_size = Some(WINDOW);
         options.h2_connection_window_size = Some(WINDOWS);
-        options.h2_ping_interval = Some(PING);
+        options.tcp_keepalive = Some(TcpKeepalive {
+            idle: SILENT,
+            interval: PROBES,
+            count: 3,
+            #[cfg(target_os = "linux")]
+            user_timeout: Duration::ZERO,
+        });
         Some(Place { server, at, health: Health::default(), authority: authority(named, *scheme), peer })
     }
 
@@ -129,8 +138,6 @@ impl Place {
     pub fn peer_of_a_check(&self) -> HttpPeer {
         let mut peer = self.peer.clone();
         alone(&mut peer);
-        // It is over before one is due, and what asks would stay until then.
-        peer.options.h2_ping_interval = None;
         peer
     }
 }
