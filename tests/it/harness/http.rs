@@ -225,6 +225,22 @@ impl Wire {
             .unwrap_or_else(|e| panic!("{e}"))
     }
 
+    /// As [`Self::response_head`].
+    pub async fn try_head(&mut self) -> Result<Response, String> {
+        read_head(&mut self.reader).await
+    }
+
+    /// The body of an answer whose head was read.
+    pub async fn try_rest(&mut self, mut head: Response) -> Result<Response, String> {
+        head.body = read_body(&mut self.reader, &head.headers, true).await?;
+        Ok(head)
+    }
+
+    /// The next final answer.
+    pub async fn read(reader: &mut BufReader<OwnedReadHalf>, method: &str) -> Result<Response, String> {
+        read_response(reader, method).await
+    }
+
     /// Status and headers only: what follows stays unread.
     pub async fn response_head(&mut self) -> Response {
         within(SOON, "an answer's head", read_head(&mut self.reader)).await.unwrap_or_else(|e| panic!("{e}"))
@@ -240,7 +256,7 @@ impl Wire {
 async fn read_response(reader: &mut BufReader<OwnedReadHalf>, method: &str) -> Result<Response, String> {
     loop {
         let mut response = read_head(reader).await?;
-        if response.status == 100 {
+        if matches!(response.status, 100 | 102..200) {
             continue;
         }
         if method != "HEAD" && !matches!(response.status, 101 | 204 | 304) {

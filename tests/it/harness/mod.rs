@@ -7,14 +7,16 @@ mod metrics;
 mod server;
 mod standin;
 mod text;
+mod tls;
 mod wait;
 
-pub use h2::Http2;
+pub use h2::{Ends, Exchange, Http2, read_answer, write_body, write_piece};
 pub use http::{Request, Response, Wire, delete, get, head, post, request};
 pub use metrics::Metrics;
-pub use server::{ClosedPort, Gate, RawUpstream, Received, Receiver, Reply, Upstream};
+pub use server::{ClosedPort, Gate, RawUpstream, Received, Receiver, Reply, Speaks, Upstream};
 pub use standin::{Builder, Standin};
 pub use text::{dedent, document, operation};
+pub use tls::Authority;
 pub use wait::{eventually, holds_for, within};
 
 use std::time::Duration;

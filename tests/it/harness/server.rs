@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
-use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::http::{header_fields, read_body, read_head_lines};
-use super::{SOON, eventually};
+use super::{SOON, eventually, h2};
 
 /// A request as it arrived; names of headers in lower case.
 #[derive(Debug)]
@@ -58,13 +60,15 @@ pub struct Reply {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
+    trailers: Vec<(String, String)>,
     chunked: bool,
     gate: Option<Gate>,
 }
 
 impl Reply {
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Reply {
-        Reply { status, headers: Vec::new(), body: body.into(), chunked: false, gate: None }
+        let (headers, trailers) = (Vec::new(), Vec::new());
+        Reply { status, headers, body: body.into(), trailers, chunked: false, gate: None }
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -74,6 +78,12 @@ impl Reply {
 
     pub fn chunked(mut self) -> Self {
         self.chunked = true;
+        self
+    }
+
+    /// Sent after the body, over HTTP/1.1 where it is chunked.
+    pub fn trailer(mut self, name: &str, value: &str) -> Self {
+        self.trailers.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -105,7 +115,11 @@ impl Reply {
                     out.extend(piece);
                     out.extend(b"\r\n");
                 }
-                out.extend(b"0\r\n\r\n");
+                out.extend(b"0\r\n");
+                for (name, value) in &self.trailers {
+                    out.extend(format!("{name}: {value}\r\n").bytes());
+                }
+                out.extend(b"\r\n");
             }
             return out;
         }
@@ -114,6 +128,51 @@ impl Reply {
             out.extend(&self.body);
         }
         out
+    }
+
+    pub(super) async fn held(&self) {
+        if let Some(gate) = &self.gate {
+            gate.passed().await;
+        }
+    }
+
+    /// Head, body and trailers as HTTP/2 has them.
+    pub(super) fn h2(&self, method: &str) -> (http::Response<()>, Bytes, Option<HeaderMap>) {
+        let mut head = http::Response::builder().status(self.status);
+        for (name, value) in &self.headers {
+            head = head.header(name, value);
+        }
+        let bodyless = self.status == 204 || self.status == 304;
+        if !self.chunked && !bodyless {
+            head = head.header("content-length", self.body.len());
+        }
+        let body = if method == "HEAD" || bodyless { Bytes::new() } else { self.body.clone().into() };
+        let field = |(name, value): &(String, String)| {
+            (name.parse::<HeaderName>().expect("a name"), value.parse::<HeaderValue>().expect("a value"))
+        };
+        let trailers =
+            Some(self.trailers.iter().map(field).collect()).filter(|all: &HeaderMap| !all.is_empty());
+        (head.body(()).expect("an answer of HTTP/2"), body, trailers)
+    }
+}
+
+/// What an upstream speaks.
+#[derive(Clone)]
+pub enum Speaks {
+    Http1,
+    /// HTTP/2 without TLS.
+    H2c,
+    /// What the client chooses of what is offered.
+    Tls(Arc<rustls::ServerConfig>),
+}
+
+impl Speaks {
+    fn scheme(&self) -> &'static str {
+        match self {
+            Speaks::Http1 => "http",
+            Speaks::H2c => "h2c",
+            Speaks::Tls(_) => "https",
+        }
     }
 }
 
@@ -138,6 +197,7 @@ impl Gate {
 /// A server that records what it is asked and answers by a closure; stops when dropped.
 pub struct Upstream {
     pub address: SocketAddr,
+    scheme: &'static str,
     received: Arc<Mutex<Vec<Arc<Received>>>>,
     accepting: AbortHandle,
 }
@@ -153,22 +213,36 @@ impl Upstream {
     }
 
     pub async fn answering(answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Upstream {
+        Upstream::speaking(Speaks::Http1, answer).await
+    }
+
+    pub async fn speaking(
+        speaks: Speaks,
+        answer: impl Fn(&Received) -> Reply + Send + Sync + 'static,
+    ) -> Upstream {
+        let scheme = speaks.scheme();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound port");
         let received = Arc::new(Mutex::new(Vec::new()));
         let (answer, log) = (Arc::new(answer), received.clone());
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (answer, log) = (answer.clone(), log.clone());
+                stream.set_nodelay(true).ok();
+                let (speaks, answer, log) = (speaks.clone(), answer.clone(), log.clone());
                 // A client that goes away in the middle is the test's business.
-                tokio::spawn(async move { serve(stream, &log, &*answer).await.ok() });
+                tokio::spawn(async move { talk(stream, speaks, log, answer).await.ok() });
             }
         });
-        Upstream { address, received, accepting: accepting.abort_handle() }
+        Upstream { address, scheme, received, accepting: accepting.abort_handle() }
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
+    }
+
+    /// Drops what was received, for tests of many large bodies.
+    pub fn forget(&self) {
+        self.received.lock().unwrap().clear();
     }
 
     pub fn received(&self) -> Vec<Arc<Received>> {
@@ -190,13 +264,34 @@ impl Drop for Upstream {
     }
 }
 
-async fn serve(
+async fn talk<A>(
     stream: TcpStream,
+    speaks: Speaks,
+    log: Arc<Mutex<Vec<Arc<Received>>>>,
+    answer: Arc<A>,
+) -> Result<(), String>
+where
+    A: Fn(&Received) -> Reply + Send + Sync + 'static,
+{
+    let config = match speaks {
+        Speaks::Http1 => return serve(stream, &log, &*answer).await,
+        Speaks::H2c => return h2::serve(stream, log, answer).await.map_err(|error| error.to_string()),
+        Speaks::Tls(config) => config,
+    };
+    let shaken = tokio_rustls::TlsAcceptor::from(config).accept(stream).await;
+    let stream = shaken.map_err(|error| error.to_string())?;
+    match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => h2::serve(stream, log, answer).await.map_err(|error| error.to_string()),
+        _ => serve(stream, &log, &*answer).await,
+    }
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite,
     log: &Mutex<Vec<Arc<Received>>>,
     answer: &(impl Fn(&Received) -> Reply + Send + Sync),
 ) -> Result<(), String> {
-    stream.set_nodelay(true).ok();
-    let (reader, mut writer) = stream.into_split();
+    let (reader, mut writer) = tokio::io::split(stream);
     let mut reader = BufReader::new(reader);
     let lost = |error: std::io::Error| error.to_string();
     while let Some(lines) = read_head_lines(&mut reader).await? {
@@ -215,10 +310,9 @@ async fn serve(
         let request = Arc::new(Received { method, target, headers, body, at });
         let reply = answer(&request);
         log.lock().unwrap().push(request.clone());
-        if let Some(gate) = &reply.gate {
-            gate.passed().await;
-        }
+        reply.held().await;
         writer.write_all(&reply.bytes(&request.method)).await.map_err(lost)?;
+        writer.flush().await.map_err(lost)?;
         if close {
             break;
         }

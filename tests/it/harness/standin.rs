@@ -254,10 +254,19 @@ impl Process {
 
     /// The same; none if the process has ended, or where it is not known.
     pub fn peak_so_far(&self) -> Option<u64> {
+        Some(self.status_line("VmHWM:")? * 1024)
+    }
+
+    /// None where it is not known.
+    pub fn threads(&self) -> Option<u64> {
+        self.status_line("Threads:")
+    }
+
+    /// The number of a line of proc(5)'s `status`.
+    fn status_line(&self, name: &str) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        let kilobytes: u64 = peak.split_whitespace().next()?.parse().ok()?;
-        Some(kilobytes * 1024)
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse().ok()
     }
 
     /// The processor's time that it took, which other processes do not change as they do the clock's.
