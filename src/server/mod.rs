@@ -149,9 +149,8 @@ impl Standin {
             plan.reread,
             plan.config_file,
             read,
-            certificates.into_iter().flatten().collect(),
         );
-        let reload = reloader.start();
+        let reload = reloader.with_certificates(certificates.into_iter().flatten().collect()).start();
         let (ready, draining) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let in_flight = InFlight::default();
         let intercept = intercept::Intercept {

@@ -95,7 +95,6 @@ impl Interceptor {
             reread,
             None,
             read,
-            Vec::new(),
         );
         let (reload, reloading) = reloader.into_task();
         let work = async move {

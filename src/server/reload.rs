@@ -131,7 +131,6 @@ impl Reloader {
         reread: Reread,
         config_file: Option<PathBuf>,
         read: Read,
-        certificates: Vec<Arc<Certificate>>,
     ) -> Self {
         let config_stamp = config_file.as_deref().and_then(load::stamp);
         let (loaded, web) = (Arc::new(read.loaded), read.web);
@@ -146,10 +145,15 @@ impl Reloader {
             loaded,
             config_broken: false,
             config_stamp,
-            certificates,
+            certificates: Vec::new(),
         };
         reloader.tell(&reloader.live.current(), &[], &[]);
         reloader
+    }
+
+    /// The same with the listeners' certificates, which are read again too.
+    pub fn with_certificates(self, certificates: Vec<Arc<Certificate>>) -> Self {
+        Reloader { certificates, ..self }
     }
 
     /// Watches and reloads, on the current runtime, until every handle is gone.

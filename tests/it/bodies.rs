@@ -153,7 +153,6 @@ async fn bodies_are_whole_before_an_upstream_of_http_2() {
 }
 
 /// It has ended with the head, and nothing may be sent after it.
-#[ignore = "waits for: an empty body that was kept, before an upstream of HTTP/2"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_body_may_fall_back_before_an_upstream_of_http_2() {
     let cases = [Case::FallbackHit, Case::FallbackMiss];
@@ -161,8 +160,7 @@ async fn no_body_may_fall_back_before_an_upstream_of_http_2() {
     Matrix::start(Speaks::H2c, "").await.holds(&cases, &framings, &[0]).await;
 }
 
-/// pingora does not pass the leave of an HTTP/2 upstream on.
-#[ignore = "waits for: leave to send a body before an upstream of HTTP/2"]
+/// pingora does not pass the leave of an HTTP/2 upstream on, so Standin gives it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_is_waited_for_is_whole_before_an_upstream_of_http_2() {
     let matrix = Matrix::start(Speaks::H2c, "").await;

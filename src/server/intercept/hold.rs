@@ -49,8 +49,9 @@ impl Hold {
     /// Takes hold. `read` is what was read of the body; none if nothing was.
     pub fn take(session: &mut Session, read: Option<Bytes>) -> Hold {
         let shared = Arc::new(Shared::default());
-        let client = mem::replace(&mut session.downstream_session, nobody());
-        let held = Held { client, read, more: false, dropping: None, shared: shared.clone() };
+        let mut client = mem::replace(&mut session.downstream_session, nobody());
+        let begin = read.map(|read| Begin::of(read, &mut client));
+        let held = Held { client, begin, more: false, dropping: None, shared: shared.clone() };
         *session.downstream_session = ServerSession::new_custom(Box::new(held));
         Hold(shared)
     }
@@ -87,12 +88,32 @@ impl std::fmt::Debug for Shared {
 
 struct Held {
     client: Box<ServerSession>,
-    /// The beginning of the body.
-    read: Option<Bytes>,
+    /// The beginning of the body; none if nothing was read.
+    begin: Option<Begin>,
     /// Whether more was read after it, so that the body can't be given again.
     more: bool,
     dropping: Option<Dropping>,
     shared: Arc<Shared>,
+}
+
+/// What was read of a body.
+enum Begin {
+    /// There is no body. An upstream of HTTP/2 is told so with the head, and bears nothing after it.
+    NoBody,
+    /// Nothing yet, though there is more to come.
+    Nothing,
+    Some(Bytes),
+}
+
+impl Begin {
+    fn of(read: Bytes, client: &mut ServerSession) -> Begin {
+        match read.is_empty() {
+            true if client.is_body_empty() => Begin::NoBody,
+            true if !client.is_body_done() => Begin::Nothing,
+            // A chunked body of no bytes has an end all the same.
+            _ => Begin::Some(read),
+        }
+    }
 }
 
 /// An answer that nobody wants.
@@ -172,29 +193,30 @@ impl server::Session for Held {
 
     /// pingora begins each try with it: what was read is there for the first one and for all others.
     fn get_retry_buffer(&self) -> Option<Bytes> {
-        match &self.read {
-            Some(_) if self.more => None,
-            Some(read) => Some(read.clone()),
+        match &self.begin {
+            Some(Begin::Some(read)) if !self.more => Some(read.clone()),
+            Some(_) => None,
             None => self.client.get_retry_buffer(),
         }
     }
 
     fn enable_retry_buffering(&mut self) {
-        if self.read.is_none() {
+        if self.begin.is_none() {
             self.client.enable_retry_buffering();
         }
     }
 
     fn retry_buffer_truncated(&self) -> bool {
-        match &self.read {
+        match &self.begin {
             Some(_) => self.more,
             None => self.client.retry_buffer_truncated(),
         }
     }
 
     fn is_body_empty(&mut self) -> bool {
-        match &self.read {
-            Some(read) => read.is_empty() && self.client.is_body_empty(),
+        match &self.begin {
+            Some(Begin::NoBody) => true,
+            Some(Begin::Nothing | Begin::Some(_)) => false,
             None => self.client.is_body_empty(),
         }
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{HOST, TRANSFER_ENCODING};
+use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
 use http::{StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorType, HttpPeer, ProxyHttp, Session};
@@ -95,6 +95,11 @@ impl ProxyHttp for Proxy {
         ctx: &mut Ctx,
     ) -> Result<()> {
         forward::request(session, request)?;
+        if request.version == Version::HTTP_2 && request.remove_header(&EXPECT).is_some() {
+            // pingora passes no leave of an HTTP/2 upstream on, so it is given here.
+            await_body(session);
+            session.write_continue_response().await.map_err(Error::into_down)?;
+        }
         let own = ctx.upstream.as_ref().filter(|upstream| upstream.config.host == Host::Upstream);
         if let Some(authority) = own.and(ctx.tries.as_ref()).and_then(Tries::authority) {
             request.insert_header(HOST, authority)?;
@@ -108,15 +113,15 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
+        if response.status == StatusCode::CONTINUE {
+            await_body(session);
+        }
+        if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+            return ctx.in_time();
+        }
         if let (Some(asked), Some(upstream)) = (ctx.asked.take(), &ctx.upstream) {
             self.intercept.metrics.upstream_answered(&upstream.name, asked);
             ctx.tries.iter().for_each(Tries::answered);
-        }
-        if response.status == StatusCode::CONTINUE {
-            // The client sends its body now, so nothing could be taken for it. pingora would close the
-            // connection of whoever is answered before the body's end, and takes this for an answer.
-            session.set_close_on_response_before_downstream_finish(false);
-            session.set_total_drain_timeout(Some(DRAIN));
         }
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             if !session.is_upgrade_req() {
@@ -210,6 +215,26 @@ impl ProxyHttp for Proxy {
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Ctx) {
         self.intercept.logging(session, &mut ctx.intercept).await;
     }
+}
+
+impl Ctx {
+    /// pingora's timeout is for each read, so hints without an end would never be over.
+    fn in_time(&self) -> Result<()> {
+        let limit = self.upstream.as_ref().map(|upstream| upstream.config.response_timeout);
+        match self.asked.zip(limit) {
+            Some((asked, limit)) if asked.elapsed() > limit => {
+                Error::e_explain(ErrorType::ReadTimedout, "hints, and no answer").map_err(Error::into_up)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The client has leave to send its body now, so nothing else could be taken for it. pingora would close
+/// the connection of who is answered before the body's end, and takes that leave for an answer.
+fn await_body(session: &mut Session) {
+    session.set_close_on_response_before_downstream_finish(false);
+    session.set_total_drain_timeout(Some(DRAIN));
 }
 
 /// What the system said, below what pingora made of it; pingora's own words quote what it read.
