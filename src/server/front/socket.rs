@@ -71,6 +71,10 @@ fn which(path: &Path) -> std::io::Result<(u64, u64)> {
 /// Binds a unix socket. What a dead process left there is replaced; any other file never is.
 pub async fn unix(path: &Path) -> Result<(UnixListener, SocketFile), Failure> {
     let failure = |reason: String| Failure::Listen { address: format!("unix:{}", path.display()), reason };
+    // pingora looks listeners up by their names.
+    if path.to_str().is_none() {
+        return Err(failure("the path is no UTF-8; choose another path".to_owned()));
+    }
     remove_stale(path).await.map_err(failure)?;
     bind(path).map_err(|error| match error.kind() {
         ErrorKind::AddrInUse => failure("something else listens there; choose another path".to_owned()),

@@ -15,6 +15,9 @@ use crate::server::field::is_stream;
 /// What is left of a body that nobody needs is read for this long, to keep the connection.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// And over HTTP/2 up to so many bytes.
+const DROPPED: usize = 1 << 20;
+
 /// A client may pause for so long within its body.
 const PAUSE: Duration = Duration::from_secs(60);
 
@@ -26,12 +29,28 @@ pub enum Read {
 }
 
 /// Nobody needs the body: it does not end the connection.
-pub fn leave_body(session: &mut Session) {
+pub async fn leave_body(session: &mut Session) {
+    if session.as_downstream().is_http2() {
+        let _ = tokio::time::timeout(DRAIN, drop_body(session)).await;
+        return;
+    }
     // Who waits for leave to send a body may send the next request instead: nothing would tell
     // them apart, so that connection is closed.
     if !expects_continue(session.req_header()) {
         session.set_close_on_response_before_downstream_finish(false);
         session.set_total_drain_timeout(Some(DRAIN));
+    }
+}
+
+/// RFC 9113, 8.1 lets a server answer before the body's end and reset the stream, which some clients
+/// take for a failure.
+async fn drop_body(session: &mut Session) {
+    let mut dropped = 0;
+    while dropped < DROPPED && !session.is_body_done() {
+        match session.read_request_body().await {
+            Ok(Some(piece)) => dropped += piece.len(),
+            Ok(None) | Err(_) => return,
+        }
     }
 }
 

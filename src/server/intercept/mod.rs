@@ -373,7 +373,7 @@ impl Intercept {
         match hit.answer(head(session), &body, moment) {
             Ok(Some(answer)) => {
                 if read.is_none() {
-                    exchange::leave_body(session);
+                    exchange::leave_body(session).await;
                 }
                 self.answer(session, ctx, hit, answer, moment).await.map(|()| true)
             }
@@ -383,7 +383,7 @@ impl Intercept {
             }
             Err(problem) => {
                 if read.is_none() {
-                    exchange::leave_body(session);
+                    exchange::leave_body(session).await;
                 }
                 self.refuse(session, ctx, &problem).await.map(|()| true)
             }
