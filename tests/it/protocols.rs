@@ -467,7 +467,6 @@ async fn clients_of_http_2_get_what_others_get() {
 }
 
 /// RFC 9113, 8.2.3: crumbs are one field for who speaks HTTP/1.1.
-#[ignore = "waits for: cookies of HTTP/2 as one field"]
 #[tokio::test]
 async fn crumbs_of_a_cookie_are_put_together() {
     let upstream = Upstream::start().await;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::{HOST, TRANSFER_ENCODING};
+use http::header::{COOKIE, HOST, TRANSFER_ENCODING};
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use pingora::Result;
@@ -149,6 +149,9 @@ impl Intercept {
         // Without it, pingora takes a next request that comes early for a fault of this one.
         session.set_pipelining_enabled(true);
         session.set_write_timeout(Some(limits.write_timeout));
+        if session.req_header().version == Version::HTTP_2 {
+            join_crumbs(session.req_header_mut())?;
+        }
         match self.decide(session, &live) {
             Decision::Mock(hit) => {
                 ctx.operation = Some(hit.number);
@@ -546,6 +549,16 @@ fn is_answered(session: &Session) -> bool {
     session.response_written().is_some_and(|response| {
         !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS
     })
+}
+
+/// RFC 9113, 8.2.3: HTTP/2 may carry a cookie in crumbs, which are one field to everyone else.
+fn join_crumbs(request: &mut RequestHeader) -> Result<()> {
+    let crumbs: Vec<&[u8]> = request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() < 2 {
+        return Ok(());
+    }
+    let cookie = crumbs.join(&b"; "[..]);
+    request.insert_header(COOKIE, cookie)
 }
 
 /// Takes hold of a session whose request passes.
