@@ -552,10 +552,13 @@ async fn a_body_that_is_waited_for_and_not_wanted_ends_the_connection() {
           post: {responses: {'200': {description: ok, content: {text/plain: {example: mock}}}}}
     ";
     let standin = Standin::with().paths(paths).upstream(upstream.url()).start().await;
-    let sent = "POST /mocked HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n";
-    let (got, closed) = answers_to(&standin, sent, true).await;
-    assert!(got.starts_with("HTTP/1.1 200 ") && got.contains("Connection: close"), "{got}");
-    assert!(closed, "{got}");
+    for expect in ["100-continue", "a, 100-Continue", "a\r\nExpect: 100-continue"] {
+        let sent =
+            format!("POST /mocked HTTP/1.1\r\nHost: a\r\nExpect: {expect}\r\nContent-Length: 9\r\n\r\n");
+        let (got, closed) = answers_to(&standin, &sent, true).await;
+        assert!(got.starts_with("HTTP/1.1 200 ") && got.contains("Connection: close"), "{expect}: {got}");
+        assert!(closed, "{expect}: {got}");
+    }
 }
 
 #[tokio::test]
@@ -660,6 +663,48 @@ async fn requests_at_once_find_the_server_that_is_there() {
         .collect();
     for client in clients {
         client.await.expect("no request failed");
+    }
+}
+
+#[tokio::test]
+async fn an_http_1_0_client_gets_no_hints() {
+    let upstream = RawUpstream::start(|mut stream| async move {
+        read_until(&mut stream, b"\r\n\r\n").await;
+        stream.write_all(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n").await.ok();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.ok();
+    })
+    .await;
+    let fallback = "x-standin-mode: fallback\r\n";
+    let standin = before(upstream.url()).await;
+    for (path, mode) in [("/x", ""), ("/mocked", fallback)] {
+        let (got, _) = answers_to(&standin, &format!("GET {path} HTTP/1.0\r\n{mode}\r\n"), true).await;
+        assert!(got.starts_with("HTTP/1.1 200 ") && got.ends_with("ok"), "{path}: {got}");
+    }
+}
+
+/// Once the upstream has said 100, the client sends its body, and its next request after it.
+#[tokio::test]
+async fn a_body_that_the_upstream_asked_for_keeps_the_connection() {
+    let upstream = RawUpstream::start(|mut stream| async move {
+        read_until(&mut stream, b"\r\n\r\n").await;
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.ok();
+        let answer = b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno";
+        read_until(&mut stream, b"hello").await;
+        stream.write_all(answer).await.ok();
+    })
+    .await;
+    let paths = operation("post", "/mocked", "mock");
+    let standin = Standin::with().paths(&paths).upstream(upstream.url()).start().await;
+    for (path, status) in [("/x", 404), ("/mocked", 200)] {
+        let mut wire = standin.wire().await;
+        for _ in 0..2 {
+            let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nx-standin-mode: fallback\r\n");
+            wire.write(format!("{head}Expect: 100-continue\r\nContent-Length: 5\r\n\r\n").as_bytes()).await;
+            assert_eq!(wire.response_head().await.status, 100, "{path}");
+            wire.write(b"hello").await;
+            let answer = wire.response().await;
+            assert_eq!((answer.status, answer.header("connection")), (status, Some("keep-alive")), "{path}");
+        }
     }
 }
 

@@ -95,11 +95,13 @@ async fn read_piece(session: &mut Session) -> Result<Option<Bytes>> {
     }
 }
 
-/// RFC 9110, 10.1.1: of an HTTP/1.0 client the expectation is ignored.
+/// RFC 9110, 10.1.1: of an HTTP/1.0 client the expectation is ignored. It may stand among others, which
+/// mean nothing.
 fn expects_continue(request: &RequestHeader) -> bool {
-    let expects = request.headers.get(EXPECT);
+    let values = request.headers.get_all(EXPECT).iter();
+    let mut expects = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     request.version >= Version::HTTP_11
-        && expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+        && expects.any(|one| one.trim_ascii().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// A client that closes its sending side still waits for the answer. Only of a stream, which may be

@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::Stream;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode, Version};
 use parking_lot::Mutex;
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -48,6 +48,10 @@ struct Shared {
 impl Hold {
     /// Takes hold. `read` is what was read of the body; none if nothing was.
     pub fn take(session: &mut Session, read: Option<Bytes>) -> Hold {
+        if session.req_header().version < Version::HTTP_11 {
+            // It understands no hints. Asked of the held session, this would not be heard.
+            session.set_ignore_info_resp(true);
+        }
         let shared = Arc::new(Shared::default());
         let mut client = mem::replace(&mut session.downstream_session, nobody());
         let begin = read.map(|read| Begin::of(read, &mut client));
@@ -130,6 +134,14 @@ impl Drop for Held {
 }
 
 impl Held {
+    /// The client sends its body now, so what comes after it is the next request.
+    fn after_continue(&mut self, tasks: &[HttpTask]) {
+        let goes_on = |task: &HttpTask| matches!(task, HttpTask::Header(head, _) if head.status == StatusCode::CONTINUE);
+        if tasks.iter().any(goes_on) {
+            self.client.set_close_on_response_before_downstream_finish(false);
+        }
+    }
+
     fn before_head(&mut self) {
         if self.shared.close.load(Ordering::Relaxed) {
             self.client.set_keepalive(None);
@@ -178,6 +190,7 @@ impl server::Session for Held {
             return Ok(self.dropped(&tasks));
         }
         self.before_head();
+        self.after_continue(&tasks);
         self.client.response_duplex_vec(tasks).await
     }
 
