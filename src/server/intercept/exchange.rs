@@ -113,6 +113,9 @@ pub fn bear_half_close(session: &mut Session) {
 
 /// Waits, unless the client goes away before; what it still sends of its body is dropped.
 pub async fn wait(session: &mut Session, duration: Duration) -> Result<()> {
+    // Whoever waits for leave to send a body is silent for as long.
+    let pause = session.downstream_session.get_read_timeout();
+    session.set_read_timeout(None);
     let gone = async {
         loop {
             let done = session.is_body_done();
@@ -121,10 +124,12 @@ pub async fn wait(session: &mut Session, duration: Duration) -> Result<()> {
             }
         }
     };
-    tokio::select! {
+    let waited = tokio::select! {
         () = tokio::time::sleep(duration) => Ok(()),
         error = gone => Err(error),
-    }
+    };
+    session.set_read_timeout(pause);
+    waited
 }
 
 /// Writes head and body in one go.

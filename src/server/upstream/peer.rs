@@ -142,9 +142,17 @@ impl Place {
     }
 }
 
+/// A key that no connection has now: pingora remembers each for ever, so they come round again, long after
+/// the connection that had one before is closed. None is an upstream's.
+fn single_key() -> u64 {
+    const ROUND: u64 = 1 << 16;
+    static KEYS: AtomicU64 = AtomicU64::new(0);
+    1 << 63 | KEYS.fetch_add(1, Ordering::Relaxed) % ROUND
+}
+
 /// A connection that serves one request, and is closed then.
 fn alone(peer: &mut HttpPeer) {
-    peer.group_key = fresh_key();
+    peer.group_key = single_key();
     peer.options.max_h2_streams = 1;
     peer.options.idle_timeout = Some(Duration::from_millis(1));
 }
