@@ -2,7 +2,7 @@
 //!
 //! One task owns what is kept. A request notes what it has at hand and never waits: its entry goes
 //! through a bounded channel, and one that finds it full is dropped and counted. Of each second the
-//! first [`EACH_SECOND`] exchanges are kept, and of the others those that somebody will look for,
+//! first `EACH_SECOND` exchanges are kept, and of the others those that somebody will look for,
 //! with callbacks, errors, fallbacks or violations; one that is left out costs a look at an atomic, and
 //! a count. Ids and times become text when they are read.
 
