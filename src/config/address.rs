@@ -44,6 +44,10 @@ fn unix(text: &str, folder: &Path) -> Result<Option<PathBuf>, Problem> {
         return Err(Problem::value("`unix:` names no socket").hint("write `unix:/run/standin.sock`"));
     }
     let path: PathBuf = folder.join(path).components().collect();
+    // pingora knows sockets by their paths as text.
+    if path.to_str().is_none() {
+        return Err(Problem::value("the socket's path is not UTF-8").hint("choose another folder"));
+    }
     match path.as_os_str().len() {
         0..=LONGEST => Ok(Some(path)),
         length => Err(Problem::value(format!("the socket's path has {length} bytes"))
@@ -326,6 +330,8 @@ fn is_digits(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+
     use super::*;
 
     #[track_caller]
@@ -346,6 +352,13 @@ mod tests {
         ] {
             assert_eq!(tcp(text).as_deref(), Ok(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn a_unix_socket_s_path_is_text() {
+        let folder = Path::new(std::ffi::OsStr::from_bytes(b"/\xff"));
+        refuse(listen("unix:a", folder), "the socket's path is not UTF-8; choose another folder");
+        refuse(server("unix:a", folder), "the socket's path is not UTF-8; choose another folder");
     }
 
     #[test]
