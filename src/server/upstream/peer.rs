@@ -147,7 +147,7 @@ impl Place {
 fn single_key() -> u64 {
     const ROUND: u64 = 1 << 16;
     static KEYS: AtomicU64 = AtomicU64::new(0);
-    1 << 63 | KEYS.fetch_add(1, Ordering::Relaxed) % ROUND
+    (1 << 63) | (KEYS.fetch_add(1, Ordering::Relaxed) % ROUND)
 }
 
 /// A connection that serves one request, and is closed then.
