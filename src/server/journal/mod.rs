@@ -25,7 +25,7 @@ mod entry;
 const EACH_SECOND: u64 = 1000;
 
 /// Entries on their way to the task.
-const INBOX: usize = 256;
+const INBOX: usize = 512;
 
 /// Exchanges whose bodies are gathered at once, those on their way to the task included.
 const GATHERING: usize = 512;
@@ -170,6 +170,11 @@ impl Journal {
             Stage::Aside(started) if ending.is_worth_it() => inner.draft(started),
             Stage::Aside(_) => return inner.metrics.journal_skipped(Skipped::Sampled),
         };
+        // Plain ones leave half of the room to those that somebody will look for.
+        let plain = !draft.chain && !ending.is_worth_it();
+        if plain && inner.inbox.capacity() <= INBOX / 2 {
+            return inner.metrics.journal_skipped(Skipped::Full);
+        }
         match inner.inbox.try_reserve() {
             Ok(room) => room.send(ending.entry(*draft, &config.redact)),
             Err(mpsc::error::TrySendError::Full(())) => inner.metrics.journal_skipped(Skipped::Full),
@@ -485,13 +490,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_channel_drops_and_counts() {
+    async fn a_full_channel_drops_and_counts_and_plain_ones_leave_room() {
         let bench = bench(9999);
         // The task has no turn: nothing awaits.
-        for _ in 0..INBOX + 44 {
+        for _ in 0..INBOX {
             bench.exchange(0, |_| ());
         }
-        assert_eq!(bench.skipped("full"), "44");
+        assert_eq!(bench.skipped("full"), (INBOX / 2).to_string());
+        for _ in 0..INBOX / 2 + 7 {
+            bench.exchange(0, |ending| ending.reason = Some(Reason::Failed("reset")));
+        }
+        assert_eq!(bench.skipped("full"), (INBOX / 2 + 7).to_string());
         assert_eq!(bench.recent(9999).await.len(), INBOX);
     }
 
