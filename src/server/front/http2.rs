@@ -30,9 +30,6 @@ const UNFINISHED: usize = 2 * STREAMS as usize;
 /// Requests of one connection that are no HTTP, before it is cut off.
 const MALFORMED: usize = 32;
 
-/// Bytes of each stream's answer that wait for a client that does not read.
-const UNREAD: usize = 64 << 10;
-
 /// Bytes that a connection may send before they are read: those of sixteen requests that nobody reads, so
 /// that one such request does not hold up the others.
 const WINDOW: u32 = 1 << 20;
@@ -143,8 +140,7 @@ fn options(limits: &Limits) -> H2Options {
     options
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(header).unwrap_or(u32::MAX))
-        .initial_connection_window_size(WINDOW)
-        .max_send_buffer_size(UNREAD);
+        .initial_connection_window_size(WINDOW);
     options
 }
 
