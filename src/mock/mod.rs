@@ -41,7 +41,7 @@ pub mod template;
 
 pub mod message;
 
-mod validate;
+mod schema;
 
 pub use compile::Source;
 

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use crate::diagnostic::{Code, Diagnostic, Place, Report, Severity};
 use crate::mock::media::MediaType;
-use crate::mock::validate::{Validator, Violation};
+use crate::mock::schema::{Validator, Violation};
 use crate::spec::Resolver;
 use crate::spec::document::{Callback, Example, Format, Media, Operation, Parameter, Shown};
 use crate::spec::schema::{self, Direction};
