@@ -280,7 +280,13 @@ fn compile(file: &File) -> Result<Mocks, Vec<String>> {
     let mut read = |name: &str, base_path, upstream, mode| {
         let reading = spec::read(&trees, name);
         diagnostics.extend(reading.diagnostics);
-        sources.extend(reading.document.map(|document| Source { document, base_path, upstream, mode }));
+        sources.extend(reading.document.map(|document| Source {
+            document,
+            trees: &trees,
+            base_path,
+            upstream,
+            mode,
+        }));
     };
     if config.specs.is_empty() {
         read(&format!("{FOLDER}/document.yaml"), None, None, None);

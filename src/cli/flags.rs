@@ -54,6 +54,18 @@ pub struct Run {
     /// For operations that nothing else decides: mock or pass [default: mock]
     #[arg(long)]
     pub mode: Option<String>,
+    /// Hold requests against the document, security included: off, report or enforce [default: report]
+    #[arg(long, value_name = "LEVEL")]
+    pub validate: Option<String>,
+    /// Hold answers against the document: off, report or enforce [default: off]
+    #[arg(long, value_name = "LEVEL")]
+    pub validate_response: Option<String>,
+    /// Answer with random instances of the schemas, not with examples
+    #[arg(long, value_name = "on|off", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
+    pub dynamic: Option<String>,
+    /// Answer preflights of browsers for what is mocked [default: on]
+    #[arg(long, value_name = "on|off")]
+    pub cors: Option<String>,
     /// Don't start if a document of a folder is broken
     #[arg(long)]
     pub strict: bool,
@@ -63,15 +75,6 @@ pub struct Run {
     /// What is logged, such as info or info,standin=debug [default: info]
     #[arg(long, value_name = "FILTER")]
     pub log_level: Option<String>,
-
-    #[arg(long, hide = true, value_name = "LEVEL", value_parser = only_off)]
-    validate: Option<()>,
-    #[arg(long, hide = true, value_name = "LEVEL", value_parser = only_off)]
-    validate_response: Option<()>,
-    #[arg(long, hide = true, value_name = "on|off", value_parser = only_off)]
-    cors: Option<()>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = only_off)]
-    dynamic: Option<()>,
 }
 
 #[derive(Debug, Default, Args)]
@@ -132,14 +135,6 @@ pub enum Format {
     Json,
 }
 
-/// A flag of the contract that is not built yet takes only the value that changes nothing.
-fn only_off(text: &str) -> Result<(), &'static str> {
-    match text {
-        "off" => Ok(()),
-        _ => Err(concat!("not built yet in Standin ", env!("CARGO_PKG_VERSION"), "; leave it out")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -175,15 +170,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_yet_is_refused() {
-        for flag in ["--validate report", "--validate-response enforce", "--cors on", "--dynamic"] {
-            refuse(&format!("standin run {flag}"), "not built yet");
-        }
-    }
-
-    #[test]
-    fn what_is_not_built_yet_can_be_turned_off() {
-        run("standin run --validate off --validate-response off --cors off");
+    fn dynamic_needs_no_value() {
+        assert_eq!(run("standin run --dynamic --spec a").dynamic.as_deref(), Some("on"));
+        assert_eq!(run("standin run --dynamic=off").dynamic.as_deref(), Some("off"));
     }
 
     #[test]
@@ -193,13 +182,5 @@ mod tests {
         refuse("standin check --format xml", "invalid value");
         refuse("standin routes --strict", "unexpected argument");
         refuse("standin", "Usage");
-    }
-
-    #[test]
-    fn help_names_no_flag_that_is_not_built() {
-        let help = Flags::command().find_subcommand_mut("run").expect("run").render_long_help().to_string();
-        for flag in ["--validate", "--cors", "--dynamic"] {
-            assert!(!help.contains(flag), "{help}");
-        }
     }
 }

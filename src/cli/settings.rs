@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::{env, fs, io};
 
 use standin::config::{
-    self, Admin, Config, DEFAULT_UPSTREAM, Listen, LogFormat, Mode, Problem, Spec, Upstream,
+    self, Admin, Config, DEFAULT_UPSTREAM, Level, Listen, LogFormat, Mode, Problem, Spec, Upstream,
 };
 use standin::diagnostic::{Code, Diagnostic, Severity};
 
@@ -31,6 +31,10 @@ pub struct Overrides {
     listen: Option<Given>,
     admin: Option<Given>,
     mode: Option<Given>,
+    validate: Option<Given>,
+    validate_response: Option<Given>,
+    dynamic: Option<Given>,
+    cors: Option<Given>,
     log: Option<Given>,
     log_level: Option<Given>,
 }
@@ -49,6 +53,10 @@ impl From<Run> for Overrides {
             listen: given("--listen", run.listen),
             admin: given("--admin", run.admin),
             mode: given("--mode", run.mode),
+            validate: given("--validate", run.validate),
+            validate_response: given("--validate-response", run.validate_response),
+            dynamic: given("--dynamic", run.dynamic),
+            cors: given("--cors", run.cors),
             log: given("--log", run.log),
             log_level: given("--log-level", run.log_level),
             ..Overrides::from(run.sources)
@@ -129,6 +137,10 @@ impl Overrides {
             (&mut self.listen, "STANDIN_LISTEN"),
             (&mut self.admin, "STANDIN_ADMIN"),
             (&mut self.mode, "STANDIN_MODE"),
+            (&mut self.validate, "STANDIN_VALIDATE"),
+            (&mut self.validate_response, "STANDIN_VALIDATE_RESPONSE"),
+            (&mut self.dynamic, "STANDIN_DYNAMIC"),
+            (&mut self.cors, "STANDIN_CORS"),
             (&mut self.log, "STANDIN_LOG"),
             (&mut self.log_level, "STANDIN_LOG_LEVEL"),
         ] {
@@ -191,6 +203,19 @@ impl Overrides {
         }
         if let Some(mode) = read_given(&self.mode, Mode::from_str, problems) {
             config.mode = mode;
+        }
+        if let Some(level) = read_given(&self.validate, Level::from_str, problems) {
+            config.validate.request = level;
+            config.validate.security = level;
+        }
+        if let Some(level) = read_given(&self.validate_response, Level::from_str, problems) {
+            config.validate.response = level;
+        }
+        if let Some(dynamic) = read_given(&self.dynamic, config::switch, problems) {
+            config.dynamic = dynamic;
+        }
+        if let Some(cors) = read_given(&self.cors, config::switch, problems) {
+            config.cors = cors;
         }
         if let Some(format) = read_given(&self.log, LogFormat::from_str, problems) {
             config.log.format = format;
@@ -315,6 +340,14 @@ upstreams: {default: {servers: ['http://old'], connect_timeout: 9s}}
             config::Log { format: LogFormat::Json, level: "warn".into() }
         );
         assert_eq!(config("--admin off", &[]).admin.address, None);
+        let levels = |config: Config| (config.validate.request, config.validate.security);
+        assert_eq!(levels(config("--validate enforce", &[])), (Level::Enforce, Level::Enforce));
+        assert_eq!(
+            config("", &["STANDIN_VALIDATE_RESPONSE=report"]).validate,
+            config::Validate { response: Level::Report, ..config::Validate::default() }
+        );
+        let dynamic = config("--dynamic --cors off", &["STANDIN_DYNAMIC=off"]);
+        assert!(dynamic.dynamic && !dynamic.cors);
     }
 
     #[test]

@@ -125,6 +125,15 @@ fn split(text: &str) -> (&str, &str) {
     text.split_at(end)
 }
 
+/// Yes or no, as YAML writes it, 1.1 included.
+pub fn switch(text: &str) -> Result<bool, Problem> {
+    match text {
+        "true" | "on" => Ok(true),
+        "false" | "off" => Ok(false),
+        other => Err(Problem::value(format!("expected `true` or `false`, found {}", quoted(other)))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

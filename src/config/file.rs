@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::problem::{self, Problem, quoted};
 use super::section::{Item, Reader, Section};
 use super::{
-    Admin, Callbacks, Changes, Config, DEFAULT_UPSTREAM, Delay, Health, Host, Journal, KeyPair, Limits,
-    Listen, Log, LogFormat, Missing, Mode, NO_UPSTREAM, Order, Reload, Rule, Selector, Shutdown, Source,
-    Spec, Target, Unmatched, Upstream, UpstreamTls, address, amount, level, missing, source,
+    Admin, Callbacks, Changes, Config, DEFAULT_UPSTREAM, Delay, Health, Host, Journal, KeyPair, Level,
+    Limits, Listen, Log, LogFormat, Missing, Mode, NO_UPSTREAM, Order, Reload, Rule, Selector, Shutdown,
+    Source, Spec, Target, Unmatched, Upstream, UpstreamTls, Validate, address, amount, level, missing,
+    source,
 };
 use crate::diagnostic::{Diagnostic, Severity, nearest};
 use crate::tree::{self, Kind, Tree};
@@ -70,8 +71,11 @@ fn config(keys: &mut Section<'_>, folder: &Path) -> Config {
         missing: keys.key("missing", missing).unwrap_or(default.missing),
         rules: keys.key("rules", |item| item.list(|item| rule(item, &names))).unwrap_or_default(),
         unmatched: keys.scalar("unmatched", Unmatched::from_str).unwrap_or(default.unmatched),
+        validate: keys.key("validate", |item| item.section(validate)).unwrap_or_default(),
+        dynamic: keys.boolean("dynamic").unwrap_or(default.dynamic),
         overrides: keys.boolean("overrides").unwrap_or(default.overrides),
         reveal: keys.boolean("reveal").unwrap_or(default.reveal),
+        cors: keys.boolean("cors").unwrap_or(default.cors),
         callbacks: keys.key("callbacks", |item| item.section(callbacks)).unwrap_or_default(),
         reload: keys.key("reload", |item| item.section(reload)).unwrap_or_default(),
         limits: keys.key("limits", |item| item.section(limits)).unwrap_or_default(),
@@ -81,14 +85,6 @@ fn config(keys: &mut Section<'_>, folder: &Path) -> Config {
         journal: keys.key("journal", |item| item.section(journal)).unwrap_or_default(),
         log: keys.key("log", |item| item.section(log)).unwrap_or_default(),
     };
-    keys.key("validate", |item| {
-        item.section(|keys| {
-            keys.only("request", &["off", "false"]);
-            keys.only("response", &["off", "false"]);
-            keys.only("security", &["off", "false"]);
-        })
-    });
-    keys.only("cors", &["off", "false"]);
     keys.only("state", &["memory"]);
     config
 }
@@ -272,6 +268,16 @@ fn delay(item: &Item<'_>) -> Option<Delay> {
     delay.map_err(|problem| item.refuse(problem)).ok()
 }
 
+fn validate(keys: &mut Section<'_>) -> Validate {
+    let default = Validate::default();
+    Validate {
+        request: keys.scalar("request", Level::from_str).unwrap_or(default.request),
+        response: keys.scalar("response", Level::from_str).unwrap_or(default.response),
+        security: keys.scalar("security", Level::from_str).unwrap_or(default.security),
+        unknown_query: keys.boolean("unknown_query").unwrap_or(default.unknown_query),
+    }
+}
+
 fn callbacks(keys: &mut Section<'_>) -> Callbacks {
     let default = Callbacks::default();
     let target = |item: &Item<'_>| item.string(Target::from_str);
@@ -363,7 +369,7 @@ impl FromStr for Mode {
     type Err = Problem;
 
     fn from_str(text: &str) -> Result<Self, Problem> {
-        problem::word(text, &Mode::ALL.map(|mode| (mode.as_str(), Some(mode))))
+        problem::word(text, &Mode::ALL.map(|mode| (mode.as_str(), mode)))
     }
 }
 
@@ -372,10 +378,10 @@ impl FromStr for Unmatched {
 
     fn from_str(text: &str) -> Result<Self, Problem> {
         let words = [
-            ("example", Some(Unmatched::Example)),
-            ("reject", Some(Unmatched::Reject)),
-            ("upstream", Some(Unmatched::Upstream)),
-            ("generate", None),
+            ("example", Unmatched::Example),
+            ("generate", Unmatched::Generate),
+            ("reject", Unmatched::Reject),
+            ("upstream", Unmatched::Upstream),
         ];
         problem::word(text, &words)
     }
@@ -385,7 +391,7 @@ impl FromStr for Host {
     type Err = Problem;
 
     fn from_str(text: &str) -> Result<Self, Problem> {
-        problem::word(text, &[("preserve", Some(Host::Preserve)), ("upstream", Some(Host::Upstream))])
+        problem::word(text, &[("preserve", Host::Preserve), ("upstream", Host::Upstream)])
     }
 }
 
@@ -393,7 +399,7 @@ impl FromStr for Order {
     type Err = Problem;
 
     fn from_str(text: &str) -> Result<Self, Problem> {
-        problem::word(text, &[("finished", Some(Order::Finished)), ("started", Some(Order::Started))])
+        problem::word(text, &[("finished", Order::Finished), ("started", Order::Started)])
     }
 }
 
@@ -401,7 +407,16 @@ impl FromStr for LogFormat {
     type Err = Problem;
 
     fn from_str(text: &str) -> Result<Self, Problem> {
-        problem::word(text, &[("text", Some(LogFormat::Text)), ("json", Some(LogFormat::Json))])
+        problem::word(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
+    }
+}
+
+impl FromStr for Level {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        let words = [("off", Level::Off), ("report", Level::Report), ("enforce", Level::Enforce)];
+        problem::word(text, &words)
     }
 }
 
@@ -526,7 +541,8 @@ rules:
     headers: {request: {set: {x-a: 1}, add: {x-b: "2"}}, response: {remove: [server, via]}}
     path: {add: /v2}
 unmatched: reject
-validate: {request: off, response: off, security: off}
+validate: {request: enforce, response: report, security: off, unknown_query: true}
+dynamic: true
 overrides: false
 reveal: false
 cors: off
@@ -661,6 +677,14 @@ log: {format: json, level: "warn,standin=debug"}
                 missing::Entry::Reset,
             ]),
             unmatched: Unmatched::Reject,
+            validate: Validate {
+                request: Level::Enforce,
+                response: Level::Report,
+                security: Level::Off,
+                unknown_query: true,
+            },
+            dynamic: true,
+            cors: false,
             overrides: false,
             reveal: false,
             callbacks: Callbacks {
@@ -821,16 +845,10 @@ log: {format: json, level: "warn,standin=debug"}
     #[test]
     fn what_is_not_built_yet_says_so() {
         check(
-            "validate: {request: report}",
-            &format!("c:1:21: `validate.request`: `report` is not built yet; {SILENT}"),
-        );
-        check("cors: on", &format!("c:1:7: `cors`: `on` is not built yet; {SILENT}"));
-        check(
             "callbacks: {retry: [1s]}",
             &format!("c:1:20: `callbacks.retry`: a list with entries is not built yet; {SILENT}"),
         );
         check("limits: {body_rate: 1KiB}", &format!("c:1:10: `limits.body_rate` is not built yet; {SILENT}"));
-        check_messages("cors: true", &["c:1:7: `cors`: `true` is not built yet"]);
         check_messages("state: redis://a", &["c:1:8: `state`: `redis://a` is not built yet"]);
         check_messages("state: {a: b}", &["c:1:8: `state`: this is not built yet"]);
         check_messages("callbacks: {store: /data}", &["c:1:20: `callbacks.store`: `/data` is not built yet"]);
@@ -838,15 +856,6 @@ log: {format: json, level: "warn,standin=debug"}
         check_messages("callbacks: {secret_file: a}", &["c:1:13: `callbacks.secret_file` is not built yet"]);
         check_messages("limits: {header_timeout: 1s}", &["c:1:10: `limits.header_timeout` is not built yet"]);
         check_messages("rules: [{operations: a, fault: 1}]", &["c:1:25: `rules[0].fault` is not built yet"]);
-        check(
-            "unmatched: generate",
-            concat!(
-                "c:1:12: `unmatched`: `generate` is not built yet; this version has `example`, `reject`, \
-                 `upstream`; Standin ",
-                env!("CARGO_PKG_VERSION"),
-                " ignores no value silently"
-            ),
-        );
     }
 
     #[test]

@@ -37,7 +37,7 @@ mod variable;
 mod problem;
 
 pub use address::{listen, server};
-pub use amount::{duration, wait};
+pub use amount::{duration, switch, wait};
 pub use change::{Changes, Fields, Prefix};
 pub use delay::Delay;
 pub use level::level;
@@ -101,8 +101,13 @@ pub struct Config {
     pub missing: Missing,
     pub rules: Vec<Rule>,
     pub unmatched: Unmatched,
+    pub validate: Validate,
+    /// Whether instances of schemas are random ones, also where there are examples.
+    pub dynamic: bool,
     pub overrides: bool,
     pub reveal: bool,
+    /// Whether preflights (Fetch, 4.8) are answered for what is mocked, and its answers say who may read them.
+    pub cors: bool,
     pub callbacks: Callbacks,
     pub reload: Reload,
     pub limits: Limits,
@@ -309,9 +314,44 @@ impl Mode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unmatched {
     Example,
+    /// An instance of the schema of the response.
+    Generate,
     Reject,
     /// The request passes.
     Upstream,
+}
+
+/// What is held against the document, and what follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validate {
+    pub request: Level,
+    /// Of answers of the upstream, and of the document's own examples.
+    pub response: Level,
+    pub security: Level,
+    /// Whether a query parameter that the operation does not list is a violation.
+    pub unknown_query: bool,
+}
+
+impl Default for Validate {
+    fn default() -> Self {
+        Validate {
+            request: Level::Report,
+            response: Level::Off,
+            security: Level::Report,
+            unknown_query: false,
+        }
+    }
+}
+
+/// What follows from a violation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Nobody looks.
+    Off,
+    /// It is counted and told, and nothing else changes.
+    Report,
+    /// The message is refused.
+    Enforce,
 }
 
 /// What is said about some operations.
@@ -457,8 +497,11 @@ impl Default for Config {
             missing: Missing::default(),
             rules: Vec::new(),
             unmatched: Unmatched::Example,
+            validate: Validate::default(),
+            dynamic: false,
             overrides: true,
             reveal: true,
+            cors: true,
             callbacks: Callbacks::default(),
             reload: Reload::default(),
             reading: tree::Limits::default(),

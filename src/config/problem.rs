@@ -63,17 +63,10 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// One of a few words, each with what it stands for, or a problem that says which there are.
-/// Words without a meaning are those of the contract that are not built yet.
-pub(super) fn word<T: Copy>(text: &str, words: &[(&'static str, Option<T>)]) -> Result<T, Problem> {
-    let built = || words.iter().filter(|(_, meaning)| meaning.is_some()).map(|(word, _)| *word);
+pub(super) fn word<T: Copy>(text: &str, words: &[(&'static str, T)]) -> Result<T, Problem> {
     match words.iter().find(|(word, _)| *word == text) {
-        Some((_, Some(meaning))) => Ok(*meaning),
-        Some((word, None)) => Err(not_built(quoted(word)).hint(format!(
-            "this version has {}; Standin {} ignores no value silently",
-            listed(built()),
-            env!("CARGO_PKG_VERSION")
-        ))),
-        None => Err(unknown(text, built())),
+        Some((_, meaning)) => Ok(*meaning),
+        None => Err(unknown(text, words.iter().map(|(word, _)| *word))),
     }
 }
 

@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 
+use super::amount;
 use super::problem::{Problem, listed, not_built, quoted};
 use super::{BAD_VALUE, MISSING_KEY, UNKNOWN_KEY, variable};
 use crate::diagnostic::{Code, Diagnostic, Severity, nearest};
@@ -111,11 +112,7 @@ impl<'t> Item<'t> {
     }
 
     pub(super) fn boolean(&self) -> Option<bool> {
-        self.scalar(|text| match text {
-            "true" | "on" => Ok(true),
-            "false" | "off" => Ok(false),
-            other => Err(Problem::value(format!("expected `true` or `false`, found {}", quoted(other)))),
-        })
+        self.scalar(amount::switch)
     }
 
     pub(super) fn is_section(&self) -> bool {

@@ -14,11 +14,16 @@ use super::choose::{Exchanges, WantedBody, WantedValue, pairs};
 use super::media::{MediaType, Syntax};
 use super::message::sequence;
 use super::reply::Content;
+use super::schema::Schemas;
+use super::security::Security;
 use super::template::Template;
+use super::validate::Contract;
 use super::{Mocks, Operation, Summary, body, lint, route};
-use crate::config::{Changes, Config, Delay, Missing, Mode, Rule, Unmatched};
+use crate::config::{Changes, Config, Delay, Level, Missing, Mode, Rule, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, Report, Severity};
+use crate::spec::Trees;
 use crate::spec::document::{self, Document, Example, FormField, Location, Media, Parameter, Shown, Style};
+use crate::spec::kept::Texts;
 use crate::tree::{Key, Kind, Tree, Value};
 
 mod exchange;
@@ -38,6 +43,7 @@ struct Shared {
     /// What rules say, by the numbers of those that match.
     ruled: HashMap<Vec<usize>, Arc<Ruled>>,
     missing: HashSet<Arc<Missing>>,
+    kinds: HashMap<String, Arc<MediaType>>,
 }
 
 /// What the rules that match an operation say together.
@@ -89,6 +95,8 @@ fn made(value: Value<'_>, syntax: Syntax) -> Made {
 /// A document and what the config says about it.
 pub struct Source<'t> {
     pub document: Document<'t>,
+    /// The texts that it was read from.
+    pub trees: &'t Trees,
     /// Instead of the paths of its `servers`.
     pub base_path: Option<String>,
     /// The name of the upstream; none: the default one.
@@ -106,6 +114,10 @@ impl Mocks {
             operations: Vec::with_capacity(count),
             table: route::Table::default(),
             overrides: config.overrides,
+            dynamic: config.dynamic,
+            revealed: config.reveal,
+            validate: config.validate,
+            schemas: Schemas::default(),
         };
         let mut found = Vec::new();
         let mut places: Vec<Key<'_>> = Vec::with_capacity(count);
@@ -117,6 +129,7 @@ impl Mocks {
             let document = &source.document;
             let mut diagnostics = Report::default();
             shared.room = Some(exchange::MOST_REPLIES);
+            let texts = Texts::new(source.trees, document.source.clone(), document.format);
             mocks.documents.push(Summary {
                 source: document.source.clone(),
                 title: document.title.to_owned(),
@@ -129,6 +142,7 @@ impl Mocks {
                 let mut compiler = Compiler {
                     config,
                     source,
+                    texts: &texts,
                     operation,
                     diagnostics: &mut diagnostics,
                     matched: &mut matched,
@@ -182,6 +196,7 @@ fn add_route(
 struct Compiler<'a, 't> {
     config: &'a Config,
     source: &'a Source<'t>,
+    texts: &'a Arc<Texts>,
     operation: &'a document::Operation<'t>,
     diagnostics: &'a mut Report,
     /// Which selectors of the rules have found an operation.
@@ -219,7 +234,10 @@ impl<'t> Compiler<'_, 't> {
         let callbacks = self.callbacks(&exchanges);
         let empties = exchanges.responses.iter().filter_map(|response| response.empty.as_deref());
         let replies = exchanges.all.iter().flat_map(|exchange| &exchange.replies).chain(empties);
+        let contract = Contract::of(operation, self.texts, self.config);
+        let security = Security::of(operation).filter(|_| self.config.validate.security != Level::Off);
         let needs_body = exchanges.look_at_body()
+            || contract.as_ref().is_some_and(|contract| contract.needs_request_body())
             || replies.into_iter().any(|reply| reply.needs().request_body)
             || callbacks.iter().any(|plan| plan.needs().request_body);
         let compiled = Operation {
@@ -238,6 +256,8 @@ impl<'t> Compiler<'_, 't> {
             parameters,
             exchanges,
             callbacks,
+            contract,
+            security,
             needs_body,
         };
         lint::operation(operation, &compiled, self.diagnostics);
@@ -289,6 +309,16 @@ impl<'t> Compiler<'_, 't> {
     fn content(&mut self, example: &Example<'t>, media: &MediaType) -> Content {
         let make = || body::of(example, media, self.diagnostics);
         self.shared.sent.entry(made(example.at, media.syntax())).or_insert_with(make).clone()
+    }
+
+    /// A media type, the same for all that are called so.
+    fn kind(&mut self, media: &Media<'t>) -> Option<Arc<MediaType>> {
+        if let Some(known) = self.shared.kinds.get(media.name) {
+            return Some(known.clone());
+        }
+        let kind = Arc::new(self.media_type(media)?);
+        self.shared.kinds.insert(media.name.to_owned(), kind.clone());
+        Some(kind)
     }
 
     fn media_type(&mut self, media: &Media<'t>) -> Option<MediaType> {

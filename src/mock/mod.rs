@@ -12,12 +12,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-use crate::config::{self, Changes, Delay, Missing, Mode, Unmatched};
+use crate::config::{self, Changes, Delay, Level, Missing, Mode, Unmatched, Validate};
 use callback::{Chain, Plan};
-use choose::{Asked, Choice, Exchanges};
+use choose::{Asked, Choice, Described, Exchanges, Made};
 use media::MediaType;
 use message::{Body, Context, Head, Moment, Request, Response};
+use offer::{Making, Offer};
 use problem::Problem;
+use reply::Reply;
+use schema::Schemas;
+use security::{Security, Unauthorized};
+use validate::Contract;
+use violation::Violation;
 
 mod compile;
 
@@ -25,28 +31,41 @@ mod lint;
 
 pub mod route;
 
+pub mod validate;
+
+mod security;
+
 mod body;
 
 pub mod callback;
 
 pub mod choose;
 
+mod offer;
+
 pub mod reply;
+
+mod schema;
 
 pub mod media;
 
 pub mod problem;
 
+pub mod violation;
+
 pub mod template;
 
-pub mod message;
+mod style;
 
-mod schema;
+pub mod message;
 
 pub use compile::Source;
 
 /// RFC 7240, 3.
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// What of the request is not as the document says.
+const VIOLATIONS: HeaderName = HeaderName::from_static("x-standin-violations");
 
 /// Fields by which a request asks its answer to wait; the first that is there counts.
 static DELAYS: [HeaderName; 2] =
@@ -60,6 +79,12 @@ pub struct Mocks {
     table: route::Table,
     /// Whether a request may ask for a mode, a status or an example.
     overrides: bool,
+    /// Whether answers are random instances where nobody asks for anything.
+    dynamic: bool,
+    /// Whether answers say where they come from.
+    revealed: bool,
+    validate: Validate,
+    schemas: Schemas,
 }
 
 /// A document, for whoever asks what is served.
@@ -99,6 +124,9 @@ pub struct Operation {
     parameters: Box<[route::Captured]>,
     exchanges: Exchanges,
     callbacks: Box<[Arc<Plan>]>,
+    /// What it says of its requests and responses, if anybody looks.
+    contract: Option<Arc<Contract>>,
+    security: Option<Arc<Security>>,
     needs_body: bool,
 }
 
@@ -130,8 +158,7 @@ pub struct Hit<'m> {
     base: usize,
     /// What the request asks its answer to wait.
     wait: Option<Duration>,
-    /// Whether the request may ask for a status or an example.
-    overrides: bool,
+    mocks: &'m Mocks,
 }
 
 /// What goes to the client, and what goes out after it.
@@ -143,6 +170,8 @@ pub struct Answer {
     pub body: Bytes,
     /// The name of the example that was chosen; none if it has none.
     pub example: Option<Arc<str>>,
+    /// What of the request, or of the answer itself, is not as the document says.
+    pub violations: Vec<Violation>,
     pub chain: Option<Chain>,
 }
 
@@ -176,7 +205,7 @@ impl Mocks {
                     params,
                     base: base_length(head.path, target.base),
                     wait,
-                    overrides: self.overrides,
+                    mocks: self,
                 })
             }
             route::Found::OtherMethods(methods) => Found::OtherMethods(methods),
@@ -255,7 +284,8 @@ impl Hit<'_> {
     /// Whether the answer, a callback, or that there is an answer at all depends on the request's body.
     pub fn needs_body(&self, head: &Head<'_>) -> bool {
         let operation = self.operation;
-        let decides = operation.leaves_unmatched(self.mode) && self.asked(head).is_none();
+        let asked = self.asked(head).is_some_and(|asked| asked.is_particular());
+        let decides = operation.leaves_unmatched(self.mode) && !asked;
         if !operation.needs_body || !decides {
             return operation.needs_body;
         }
@@ -273,7 +303,7 @@ impl Hit<'_> {
     }
 
     fn asked<'r>(&self, head: &Head<'r>) -> Option<Asked<'r>> {
-        Asked::of(head).filter(|_| self.overrides)
+        Asked::of(head).filter(|_| self.mocks.overrides)
     }
 
     /// None: the request passes to the upstream; in the mode `fallback` the upstream's answer stands. An
@@ -285,40 +315,145 @@ impl Hit<'_> {
     pub fn answer(&self, head: Head<'_>, body: &Body, moment: Moment) -> Result<Option<Answer>, Problem> {
         let operation = self.operation;
         let request = Request { head, base: self.base, params: &self.params, body };
+        let violations = match self.examine(&request) {
+            Ok(violations) => violations,
+            Err(refusal) => return self.refuse(refusal, &request, moment).map(Some),
+        };
         let asked = self.asked(&head);
-        let choice = match &asked {
-            Some(asked) => operation.exchanges.asked(asked, &request),
+        let seed = asked.as_ref().and_then(|asked| asked.seed).unwrap_or(moment.seed);
+        let moment = Moment { seed, ..moment };
+        let dynamic = asked.as_ref().and_then(|asked| asked.dynamic).unwrap_or(self.mocks.dynamic);
+        let choice = match asked.as_ref().filter(|asked| asked.is_particular()) {
+            Some(asked) => {
+                operation.exchanges.asked(&Asked { dynamic: Some(dynamic), ..asked.clone() }, &request)
+            }
             None => match self.mode {
                 Mode::Match => operation.exchanges.full(&request),
+                _ if dynamic => operation.exchanges.dynamic(&request),
                 _ => operation.exchanges.choose(&request, operation.unmatched),
             },
         };
-        let (status, reply, example) = match choice {
-            Choice::Exchange { exchange, reply } => (reply.status, reply, exchange.name.as_ref()),
-            Choice::Empty(response, reply) => (response.status.status(), reply, None),
-            Choice::Upstream => return Ok(None),
-            other => return Err(operation.problem(&other)),
-        };
-        let code = asked.as_ref().and_then(|asked| StatusCode::from_u16(asked.code?).ok());
-        let status = code.unwrap_or(status);
-        let mut context = Context { request, response: None, moment };
-        let (mut headers, body) = reply.render(status, &context);
-        if let Some(applied) = asked.as_ref().and_then(Asked::applied) {
-            headers.insert(PREFERENCE_APPLIED, applied);
+        if matches!(choice, Choice::Upstream) {
+            return Ok(None);
         }
+        let code = asked.as_ref().and_then(|asked| StatusCode::from_u16(asked.code?).ok());
+        let mut answer = self.give(&choice, code, &request, moment)?;
+        if let Some(applied) = asked.as_ref().and_then(Asked::applied) {
+            answer.headers.insert(PREFERENCE_APPLIED, applied);
+        }
+        if !violations.is_empty() && self.mocks.revealed {
+            answer.headers.insert(VIOLATIONS, violation::header(&violations));
+        }
+        answer.violations = violations;
+        Ok(Some(answer))
+    }
+
+    /// The answer that was chosen; `code` is the status that was asked for.
+    fn give(
+        &self,
+        choice: &Choice<'_>,
+        code: Option<StatusCode>,
+        request: &Request<'_>,
+        moment: Moment,
+    ) -> Result<Answer, Problem> {
+        let operation = self.operation;
+        let mut context = Context { request: *request, response: None, moment };
+        let random: Reply;
+        let (reply, example) = match choice {
+            Choice::Exchange { exchange, reply } => (*reply, exchange.name.as_ref()),
+            Choice::Empty(_, reply) => (*reply, None),
+            Choice::Instance(response, offer, made) => {
+                let revealed = Some(&*operation.label).filter(|_| self.mocks.revealed);
+                let status = response.status.status();
+                let making = Making { status, revealed, schemas: &self.mocks.schemas };
+                let refuse = |reason: Arc<str>| operation.cannot_generate(response, offer, &reason);
+                let reply = match made {
+                    Made::Fixed => offer.fixed(&making).map_err(refuse)?,
+                    Made::Random => {
+                        random = offer.random(&making, moment).map_err(refuse)?;
+                        &random
+                    }
+                };
+                (reply, None)
+            }
+            other => return Err(operation.problem(other)),
+        };
+        let status = code.unwrap_or(match choice {
+            Choice::Empty(response, _) => response.status.status(),
+            _ => reply.status,
+        });
+        let (headers, body) = reply.render(status, &context);
         let mut chain = None;
-        if !operation.callbacks.is_empty() && *head.method != Method::HEAD {
+        if !operation.callbacks.is_empty() && *request.head.method != Method::HEAD {
             let answered = Body::new(body.clone());
             context.response = Some(Response { status, headers: &headers, body: &answered });
-            chain = callback::chain(
-                &operation.label,
-                &operation.callbacks,
-                example.map(|name| &**name),
-                &context,
-            );
+            let name = example.map(|name| &**name);
+            chain = callback::chain(&operation.label, &operation.callbacks, name, &context);
         }
-        Ok(Some(Answer { status, headers, body, example: example.cloned(), chain }))
+        Ok(Answer { status, headers, body, example: example.cloned(), violations: Vec::new(), chain })
     }
+
+    /// Holds the request against the document: what is to be told, or why it is refused.
+    fn examine(&self, request: &Request<'_>) -> Result<Vec<Violation>, Refusal> {
+        let (operation, validate) = (self.operation, &self.mocks.validate);
+        let mut violations = Vec::new();
+        if let Some(Err(missing)) = operation.security.as_ref().map(|security| security.check(request)) {
+            if validate.security == Level::Enforce {
+                return Err(Refusal::Unauthorized(missing));
+            }
+            violations.push(missing.violation);
+        }
+        if let Some(contract) = operation.contract.as_ref().filter(|_| validate.request != Level::Off) {
+            let found = contract.request(request, &self.mocks.schemas);
+            if validate.request == Level::Enforce && !found.is_empty() {
+                return Err(Refusal::Invalid(found));
+            }
+            violations.extend(found);
+        }
+        Ok(violations)
+    }
+
+    /// The document's own response for what is wrong with the request, else a problem.
+    fn refuse(&self, refusal: Refusal, request: &Request<'_>, moment: Moment) -> Result<Answer, Problem> {
+        let operation = self.operation;
+        let (kind, codes, violations, challenges) = match refusal {
+            Refusal::Unauthorized(Unauthorized { violation, challenges }) => {
+                (problem::UNAUTHORIZED, &[401][..], vec![violation], challenges)
+            }
+            Refusal::Invalid(found) if found.iter().any(|one| one.place == violation::Place::ContentType) => {
+                (problem::UNSUPPORTED_MEDIA_TYPE, &[415][..], found, Vec::new())
+            }
+            Refusal::Invalid(found) => (problem::INVALID_REQUEST, &[422, 400][..], found, Vec::new()),
+        };
+        let challenges = challenges.into_iter().map(|challenge| (http::header::WWW_AUTHENTICATE, challenge));
+        if let Some((code, choice)) = operation.exchanges.refusal(codes, request)
+            && let Ok(mut answer) = self.give(&choice, Some(code), request, moment)
+        {
+            for (name, value) in challenges {
+                answer.headers.append(name, value);
+            }
+            if self.mocks.revealed {
+                answer.headers.insert(VIOLATIONS, violation::header(&violations));
+            }
+            answer.violations = violations;
+            return Ok(answer);
+        }
+        let first = violations.first().map(|first| {
+            let Violation { place, path, message, .. } = first;
+            let at = if path.is_empty() { String::new() } else { format!(" `{path}`") };
+            format!("{}{at}: {message}", place.as_str())
+        });
+        let mut problem = Problem::new(kind, first.unwrap_or_default());
+        problem.fields.extend(challenges);
+        problem.violations = violations;
+        Err(problem)
+    }
+}
+
+/// Why a request is not answered as usual.
+enum Refusal {
+    Unauthorized(Unauthorized),
+    Invalid(Vec<Violation>),
 }
 
 impl Operation {
@@ -339,7 +474,7 @@ impl Operation {
 
     /// Whether there is anything to answer with.
     pub fn answers(&self) -> bool {
-        !self.exchanges.unmatched.is_empty() || self.exchanges.empty.is_some()
+        self.exchanges.preferred().is_some_and(Described::answers)
     }
 
     /// Whether any of its requests may be for the upstream.
@@ -352,13 +487,21 @@ impl Operation {
         mode == Mode::Match || self.unmatched == Unmatched::Upstream
     }
 
+    fn cannot_generate(&self, response: &Described, offer: &Offer, reason: &str) -> Problem {
+        let (label, status) = (&self.label, response.status);
+        let detail = format!("{label}, response {status}, {}: {reason}", offer.media);
+        Problem::new(problem::CANNOT_GENERATE, detail)
+    }
+
     fn problem(&self, choice: &Choice<'_>) -> Problem {
         let label = &self.label;
         match choice {
             Choice::NotAcceptable => {
                 let replies = self.exchanges.all.iter().flat_map(|exchange| &exchange.replies);
-                let offered = replies.filter_map(|reply| reply.media.as_ref()).map(MediaType::as_str);
-                let detail = format!("{label} has examples as {}", listed(offered));
+                let examples = replies.filter_map(|reply| reply.media.as_ref());
+                let offers = self.exchanges.responses.iter().flat_map(|response| &response.offers);
+                let offered = examples.chain(offers.map(|offer| &*offer.media)).map(MediaType::as_str);
+                let detail = format!("{label} answers as {}", listed(offered));
                 Problem::new(problem::NOT_ACCEPTABLE, detail)
             }
             Choice::Rejected => {
@@ -387,7 +530,7 @@ impl Operation {
             _ => Problem::new(
                 problem::CANNOT_GENERATE,
                 format!(
-                    "{label} has no example of a response; add one to the document, or let `rules` pass the operation"
+                    "{label} describes no response; add one to the document, or let `rules` pass the operation"
                 ),
             ),
         }
@@ -433,7 +576,10 @@ mod tests {
         let reading = spec::read(&trees, "/t.yaml");
         assert_eq!(reading.diagnostics, []);
         let document = reading.document.expect("the text is a document");
-        Mocks::compile(&[Source { document, base_path: None, upstream: None, mode: None }], config)
+        Mocks::compile(
+            &[Source { document, trees: &trees, base_path: None, upstream: None, mode: None }],
+            config,
+        )
     }
 
     /// The request is `METHOD /target`, a line for each header, and a body after an empty one. What is
@@ -643,7 +789,7 @@ mod tests {
         let trees = spec::Trees::from([("/t.yaml".into(), tree)]);
         let document = spec::read(&trees, "/t.yaml").document.expect("the text is a document");
         let started = std::time::Instant::now();
-        let source = Source { document, base_path: None, upstream: None, mode: None };
+        let source = Source { document, trees: &trees, base_path: None, upstream: None, mode: None };
         let (mocks, problems) = Mocks::compile(&[source], &Config::default());
         assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
         assert_eq!((mocks.operations.len(), problems.len()), (100_000, 0));

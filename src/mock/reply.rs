@@ -54,7 +54,22 @@ impl Content {
     }
 }
 
+/// What replies of a response have besides their bodies.
+#[derive(Debug, Default)]
+pub struct Fields {
+    pub fixed: HeaderMap,
+    pub rendered: Vec<(HeaderName, Arc<Template>)>,
+}
+
 impl Reply {
+    /// A reply with the fields of its response.
+    pub fn with(status: StatusCode, media: Option<MediaType>, body: Content, fields: &Fields) -> Self {
+        let mut reply = Reply::new(status, media, body);
+        reply.headers.extend(fields.fixed.clone());
+        reply.rendered = fields.rendered.as_slice().into();
+        reply
+    }
+
     pub fn new(status: StatusCode, media: Option<MediaType>, body: Content) -> Self {
         let mut headers = HeaderMap::new();
         if let Some(value) = media.as_ref().and_then(|media| HeaderValue::from_str(media.as_str()).ok()) {
@@ -72,6 +87,17 @@ impl Reply {
     /// Adds a field whose value the document fixes.
     pub fn field(&mut self, name: HeaderName, value: HeaderValue) {
         self.headers.append(name, value);
+    }
+
+    /// Says where the answer comes from.
+    pub fn reveal(&mut self, label: &str, example: Option<&str>) {
+        let example = example.map(|name| ("x-standin-example", name));
+        let revealed = [("x-standin-source", "mock"), ("x-standin-operation", label)];
+        for (header, text) in revealed.into_iter().chain(example) {
+            if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
+                self.field(HeaderName::from_static(header), value);
+            }
+        }
     }
 
     /// Adds fields whose values are rendered for each answer.

@@ -3,10 +3,16 @@
 //! The one place that knows the validating crate. What it costs to validate grows exponentially with
 //! schemas that repeat each other, so the steps are counted before they are taken.
 
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
 use jsonschema::{Draft, PatternOptions, ValidationError};
 use serde_json::Value as Json;
 
+use crate::spec::kept::{Key, Schema};
+use crate::spec::schema::Direction;
 use crate::tree::push_token;
 
 /// Bytes that one pattern may take, compiled.
@@ -20,6 +26,79 @@ const LOOKED_AT: usize = 50;
 
 /// Missing properties that one message names.
 const LISTED: usize = 5;
+
+/// Values of the schemas that are kept compiled, all together.
+const KEPT: usize = 500_000;
+
+/// Schemas that were asked for, compiled: each is made when a message first needs it.
+#[derive(Default)]
+pub struct Schemas {
+    shelf: Mutex<Shelf>,
+}
+
+#[derive(Default)]
+struct Shelf {
+    there: HashMap<Key, Result<Arc<Validator>, Unusable>>,
+    size: usize,
+}
+
+/// Why messages can't be held against a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    #[error("its schema reaches more than is looked at")]
+    TooLarge,
+    #[error("its schema can't be compiled")]
+    Broken,
+}
+
+impl Schemas {
+    /// The schema, compiled.
+    ///
+    /// # Errors
+    ///
+    /// It can't be.
+    pub fn of(&self, schema: &Schema, direction: Direction) -> Result<Arc<Validator>, Unusable> {
+        let key = schema.key(direction);
+        if let Some(known) = self.lock().there.get(&key) {
+            return known.clone();
+        }
+        let made = schema.bundle(direction).map_err(|_| Unusable::TooLarge);
+        let made = made.and_then(|bundle| Validator::new(bundle).map(Arc::new).ok_or(Unusable::Broken));
+        let size = made.as_ref().map_or(1, |validator| size(&validator.bundle));
+        let mut shelf = self.lock();
+        if shelf.size + size > KEPT {
+            *shelf = Shelf::default();
+        }
+        shelf.size += size;
+        shelf.there.insert(key, made.clone());
+        made
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Schemas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schemas").field("size", &self.lock().size).finish()
+    }
+}
+
+/// How many values a schema's JSON has.
+fn size(json: &Json) -> usize {
+    let mut size = 0;
+    let mut open = vec![json];
+    while let Some(json) = open.pop() {
+        size += 1;
+        match json {
+            Json::Array(items) => open.extend(items),
+            Json::Object(entries) => open.extend(entries.values()),
+            _ => {}
+        }
+    }
+    size
+}
 
 pub struct Validator {
     bundle: Json,
@@ -52,6 +131,11 @@ impl Validator {
             }
         };
         Some(Validator { bundle, compiled })
+    }
+
+    /// The schema, as [`bundle`](crate::spec::schema::bundle) made it.
+    pub fn bundle(&self) -> &Json {
+        &self.bundle
     }
 
     /// What of an instance does not fit, at most `limit` of it. `steps` are those that may be taken,

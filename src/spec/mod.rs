@@ -28,6 +28,8 @@ mod server;
 
 mod keyword;
 
+pub mod kept;
+
 pub mod schema;
 
 mod resolve;

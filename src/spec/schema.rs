@@ -23,7 +23,8 @@ pub enum Direction {
 }
 
 /// A schema reaches more than is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("its schema reaches more than is looked at")]
 pub struct TooLarge;
 
 /// Values of one bundle, a long text counted as several.

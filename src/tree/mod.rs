@@ -139,6 +139,11 @@ impl Tree {
         Value { tree: self, id: self.arena.root }
     }
 
+    /// The value of that number, which [`Value::id`] gave.
+    pub fn value<'t>(self: &'t Arc<Self>, id: u32) -> Option<Value<'t>> {
+        self.arena.nodes.get(id as usize).map(|_| Value { tree: self, id })
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -202,8 +202,8 @@ async fn a_bad_value_says_where() {
 #[tokio::test]
 async fn a_key_that_is_not_built_yet_says_so() {
     refused(
-        "specs: [{source: spec.yaml}]\nvalidate: {request: enforce}\n",
-        &["standin.yaml:2:", "validate", "yet"],
+        "specs: [{source: spec.yaml}]\nlimits: {body_rate: 1KiB}\n",
+        &["standin.yaml:2:", "body_rate", "yet"],
     )
     .await;
     refused("callbacks:\n  store: redis://127.0.0.1\n", &["standin.yaml:2:", "store", "yet"]).await;

@@ -130,7 +130,7 @@ fn compiled(templates: &[&str]) -> (Mocks, Vec<Diagnostic>) {
     let reading = spec::read(&trees, "/t.json");
     let document = reading.document.expect("it is a document");
     let (mocks, more) = Mocks::compile(
-        &[Source { document, base_path: None, upstream: None, mode: None }],
+        &[Source { document, trees: &trees, base_path: None, upstream: None, mode: None }],
         &Config::default(),
     );
     let mut told = reading.diagnostics;

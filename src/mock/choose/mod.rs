@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
+
 use super::media::{Accept, MediaType};
 use super::message::Request;
+use super::offer::Offer;
 use super::reply::Reply;
 use crate::config::Unmatched;
 use crate::spec::document::StatusPattern;
@@ -37,10 +40,8 @@ pub struct Exchanges {
     pub usual: usize,
     /// Whether requests have nothing to compare: the operation has neither parameters nor a body.
     pub bare: bool,
-    /// Where nothing fits: the exchanges of the response that is preferred, in document order.
-    pub unmatched: Box<[usize]>,
-    /// Where nothing fits and the preferred response has no content: its number.
-    pub empty: Option<usize>,
+    /// The number of the response that answers where nothing fits, and nobody asks for another.
+    pub preferred: Option<usize>,
     pub responses: Box<[Described]>,
 }
 
@@ -52,6 +53,8 @@ pub struct Described {
     pub exchanges: Box<[usize]>,
     /// Where it has no content.
     pub empty: Option<Arc<Reply>>,
+    /// Its media types, for instances of their schemas.
+    pub offers: Box<[Offer]>,
 }
 
 /// What the request is answered with.
@@ -62,6 +65,8 @@ pub enum Choice<'m> {
         reply: &'m Reply,
     },
     Empty(&'m Described, &'m Reply),
+    /// An instance of the schema.
+    Instance(&'m Described, &'m Offer, Made),
     /// There are examples, in media types that the client does not accept.
     NotAcceptable,
     /// None of the examples fits, and `unmatched` is `reject`.
@@ -74,6 +79,15 @@ pub enum Choice<'m> {
     NoSuchExample(String, Option<&'m Described>),
     /// The document gives nothing to answer with.
     Nothing,
+}
+
+/// How an instance of a schema is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// The same every time.
+    Fixed,
+    /// By chance.
+    Random,
 }
 
 impl Exchanges {
@@ -100,11 +114,14 @@ impl Exchanges {
                 let left = |exchange: &Exchange| exchange.asks() && exchange.reply(&accept).is_some();
                 if self.usual().iter().any(left) { Choice::Rejected } else { Choice::NotAcceptable }
             }
-            (None, _) => {
-                let empty = self.empty.and_then(|number| self.responses.get(number));
-                first(self.numbered(&self.unmatched), empty, &accept, refused)
-            }
+            (None, Unmatched::Generate) => self.instance(self.preferred(), Made::Fixed, &accept),
+            (None, _) => self.first(self.preferred(), &accept, refused),
         }
+    }
+
+    /// An instance of the schema, as the config or the request wants it, whatever examples there are.
+    pub fn dynamic(&self, request: &Request<'_>) -> Choice<'_> {
+        self.instance(self.preferred(), Made::Random, &Accept::of(request.head.headers))
     }
 
     /// The mode `match`: an exchange that fits with all that it gives, else the upstream. Those that the
@@ -129,7 +146,9 @@ impl Exchanges {
 
     /// Where there is nothing to compare, the first exchange fits every request.
     fn bare(&self, accept: &Accept) -> Choice<'_> {
-        let mut first = self.numbered(&self.unmatched).filter(|_| self.bare);
+        let preferred = self.preferred().filter(|_| self.bare);
+        let own = preferred.map_or(&[][..], |response| &response.exchanges);
+        let mut first = self.numbered(own);
         let accepted = first.find_map(|exchange| Some((exchange, exchange.reply(accept)?)));
         accepted.map_or(Choice::Upstream, |(exchange, reply)| Choice::Exchange { exchange, reply })
     }
@@ -137,7 +156,7 @@ impl Exchanges {
     /// Whether any request could be answered by an exchange that fits it in full.
     pub fn can_fit(&self) -> bool {
         match self.bare {
-            true => !self.unmatched.is_empty(),
+            true => self.preferred().is_some_and(|response| !response.exchanges.is_empty()),
             false => self.usual().iter().any(Exchange::asks),
         }
     }
@@ -154,12 +173,74 @@ impl Exchanges {
         if let Some(name) = &asked.example {
             let named = self.of(response).find(|exchange| exchange.name.as_deref() == Some(name));
             return match named {
-                Some(named) => first([named].into_iter(), None, &accept, false),
+                Some(named) => match named.reply(&accept) {
+                    Some(reply) => Choice::Exchange { exchange: named, reply },
+                    None => Choice::NotAcceptable,
+                },
                 None => Choice::NoSuchExample(name.to_string(), response),
             };
         }
+        if asked.dynamic == Some(true) {
+            return self.instance(response.or(self.preferred()), Made::Random, &accept);
+        }
         let (best, refused) = best(self.of(response), request, &accept);
-        best.map_or_else(|| first(self.of(response), response, &accept, refused), |(_, choice)| choice)
+        best.map_or_else(|| self.first(response, &accept, refused), |(_, choice)| choice)
+    }
+
+    /// The first exchange of a response that is accepted; where it has none, what it has instead: no
+    /// content, or a schema.
+    fn first<'m>(
+        &'m self,
+        response: Option<&'m Described>,
+        accept: &Accept,
+        mut refused: bool,
+    ) -> Choice<'m> {
+        let Some(response) = response else {
+            return if refused { Choice::NotAcceptable } else { Choice::Nothing };
+        };
+        for exchange in self.numbered(&response.exchanges) {
+            match exchange.reply(accept) {
+                Some(reply) => return Choice::Exchange { exchange, reply },
+                None => refused = true,
+            }
+        }
+        match &response.empty {
+            Some(reply) => Choice::Empty(response, reply),
+            None => match response.offer(accept) {
+                Some(offer) => Choice::Instance(response, offer, Made::Fixed),
+                None if refused || !response.offers.is_empty() => Choice::NotAcceptable,
+                None => Choice::Nothing,
+            },
+        }
+    }
+
+    /// An instance of a response's schema; where it has none, its examples.
+    fn instance<'m>(&'m self, response: Option<&'m Described>, made: Made, accept: &Accept) -> Choice<'m> {
+        let offer = response.and_then(|response| Some((response, response.offer(accept)?)));
+        match offer {
+            Some((response, offer)) if offer.has_schema() => Choice::Instance(response, offer, made),
+            _ => self.first(response, accept, false),
+        }
+    }
+
+    /// The response that answers where nobody asks for another.
+    pub fn preferred(&self) -> Option<&Described> {
+        self.responses.get(self.preferred?)
+    }
+
+    /// What the document itself says for a request that is refused: the first of these codes that it has,
+    /// else its `4XX` or `default` as the first of them.
+    pub fn refusal(&self, codes: &[u16], request: &Request<'_>) -> Option<(StatusCode, Choice<'_>)> {
+        let accept = Accept::of(request.head.headers);
+        let own = |code: &u16| {
+            let described =
+                self.responses.iter().find(|response| response.status == StatusPattern::Code(*code));
+            Some((*code, described?))
+        };
+        let first = codes.first()?;
+        let general = || Some((*first, self.response(*first)?));
+        let (code, response) = codes.iter().find_map(own).or_else(general)?;
+        Some((StatusCode::from_u16(code).ok()?, self.first(Some(response), &accept, false)))
     }
 
     /// OpenAPI 3.1, 4.8.16: a code comes before its range, a range before `default`. What is no final
@@ -212,23 +293,15 @@ fn best<'m>(
     (best, refused)
 }
 
-/// The first exchange that is accepted; where there is none, the response without content.
-fn first<'m>(
-    exchanges: impl Iterator<Item = &'m Exchange>,
-    response: Option<&'m Described>,
-    accept: &Accept,
-    mut refused: bool,
-) -> Choice<'m> {
-    for exchange in exchanges {
-        match exchange.reply(accept) {
-            Some(reply) => return Choice::Exchange { exchange, reply },
-            None => refused = true,
-        }
+impl Described {
+    /// The media type that the client likes best.
+    fn offer(&self, accept: &Accept) -> Option<&Offer> {
+        preferred(&self.offers, accept, |offer| Some(&offer.media))
     }
-    match response.and_then(|response| Some((response, response.empty.as_deref()?))) {
-        Some((response, reply)) => Choice::Empty(response, reply),
-        None if refused => Choice::NotAcceptable,
-        None => Choice::Nothing,
+
+    /// Whether there is anything to answer with.
+    pub fn answers(&self) -> bool {
+        !self.exchanges.is_empty() || self.empty.is_some() || !self.offers.is_empty()
     }
 }
 
@@ -238,22 +311,31 @@ impl Exchange {
         !self.parameters.is_empty() || !self.bodies.is_empty()
     }
 
-    /// The reply in the media type that the client likes best; without a preference JSON, then the type
-    /// that the client names, then document order.
+    /// The reply in the media type that the client likes best.
     fn reply(&self, accept: &Accept) -> Option<&Reply> {
         if let ([only], true) = (&*self.replies, accept.takes_all()) {
             return Some(only);
         }
-        let quality = |reply: &Reply| reply.media.as_ref().map_or(1000, |media| accept.quality(media));
-        let is_json = |reply: &Reply| reply.media.as_ref().is_some_and(MediaType::is_json);
-        let is_named = |reply: &Reply| reply.media.as_ref().is_some_and(|media| accept.names(media));
-        let mut best: Option<((u16, bool, bool), &Reply)> = None;
-        for reply in &self.replies {
-            let rank = (quality(reply), is_json(reply), is_named(reply));
-            if rank.0 > 0 && best.is_none_or(|(known, _)| rank > known) {
-                best = Some((rank, reply));
-            }
-        }
-        best.map(|(_, reply)| reply)
+        preferred(&self.replies, accept, |reply| reply.media.as_ref())
     }
+}
+
+/// Of several the one in the media type that the client likes best; without a preference JSON, then the
+/// type that the client names, then the first.
+fn preferred<'m, T>(
+    offered: &'m [T],
+    accept: &Accept,
+    media: impl Fn(&T) -> Option<&MediaType>,
+) -> Option<&'m T> {
+    let mut best: Option<((u16, bool, bool), &T)> = None;
+    for one in offered {
+        let rank = match media(one) {
+            Some(media) => (accept.quality(media), media.is_json(), accept.names(media)),
+            None => (1000, false, false),
+        };
+        if rank.0 > 0 && best.is_none_or(|(known, _)| rank > known) {
+            best = Some((rank, one));
+        }
+    }
+    best.map(|(_, one)| one)
 }

@@ -1,5 +1,5 @@
-//! What a request asks for by status or by name: `Prefer` (RFC 7240), or `__code` and `__example` of
-//! the query, for those who can't set a header.
+//! What a request asks for by status, by name or by chance: `Prefer` (RFC 7240), or `__code`, `__example`,
+//! `__dynamic` and `__seed` of the query, for those who can't set a header.
 
 use std::borrow::Cow;
 
@@ -7,12 +7,16 @@ use http::HeaderValue;
 
 use crate::mock::message::Head;
 
-/// A status, an example's name, or both.
+/// A status, an example's name, chance, or several of them.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Asked<'r> {
     /// From 100 to 599.
     pub code: Option<u16>,
     pub example: Option<Cow<'r, str>>,
+    /// Whether a random instance of the schema is wanted, or none although the config wants them.
+    pub dynamic: Option<bool>,
+    /// What chance begins with.
+    pub seed: Option<u64>,
 }
 
 impl<'r> Asked<'r> {
@@ -25,32 +29,49 @@ impl<'r> Asked<'r> {
             while !rest.is_empty() {
                 let (preference, after) = cut(rest, b',');
                 let (name, value) = read(preference);
-                asked.take(name, "code", "example", value);
+                asked.take(name, value);
                 rest = after;
             }
         }
         if let Some(query) = head.query.filter(|query| query.contains("__")) {
             for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-                asked.take(&name, "__code", "__example", value);
+                if let Some(name) = name.strip_prefix("__") {
+                    asked.take(name, value);
+                }
             }
         }
         (asked != Asked::default()).then_some(asked)
     }
 
-    fn take(&mut self, name: &str, code: &str, example: &str, value: Cow<'r, str>) {
-        if name.eq_ignore_ascii_case(code) {
+    fn take(&mut self, name: &str, value: Cow<'r, str>) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        if is("code") {
             self.code = self.code.or_else(|| status(&value));
-        } else if name.eq_ignore_ascii_case(example) && !value.is_empty() {
+        } else if is("example") && !value.is_empty() {
             self.example.get_or_insert(value);
+        } else if is("dynamic") {
+            self.dynamic = self.dynamic.or_else(|| switch(&value));
+        } else if is("seed") {
+            self.seed = self.seed.or_else(|| value.parse().ok());
         }
     }
 
-    /// RFC 7240, 3: `preference-applied`. None if the name can't stand in a header.
+    /// Whether it asks for an answer that the document gives in every mode.
+    pub fn is_particular(&self) -> bool {
+        self.code.is_some() || self.example.is_some() || self.dynamic == Some(true)
+    }
+
+    /// RFC 7240, 3: `preference-applied`. None if nothing was, or the name can't stand in a header.
     pub fn applied(&self) -> Option<HeaderValue> {
         let code = self.code.map(|code| format!("code={code}"));
         let example = self.example.as_ref().map(|name| format!("example={}", word(name)));
-        let applied: Vec<String> = code.into_iter().chain(example).collect();
-        HeaderValue::from_bytes(applied.join(", ").as_bytes()).ok()
+        // A name says which example it is, so that nothing was left to chance.
+        let chance = self.example.is_none();
+        let dynamic = self.dynamic.filter(|_| chance).map(|dynamic| format!("dynamic={dynamic}"));
+        let seed = self.seed.filter(|_| chance).map(|seed| format!("seed={seed}"));
+        let applied: Vec<String> = [code, example, dynamic, seed].into_iter().flatten().collect();
+        let applied = applied.join(", ");
+        HeaderValue::from_bytes(applied.as_bytes()).ok().filter(|_| !applied.is_empty())
     }
 }
 
@@ -98,6 +119,15 @@ fn unescaped(text: &str) -> String {
 fn status(text: &str) -> Option<u16> {
     let digits = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|code| digits && (100..=599).contains(code))
+}
+
+/// RFC 7240, 2: a preference without a value is one that is wanted.
+fn switch(text: &str) -> Option<bool> {
+    match text {
+        "" | "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
+    }
 }
 
 /// RFC 9110, 5.6.2: a token as it is, other texts in quotes.

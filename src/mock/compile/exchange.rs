@@ -13,7 +13,8 @@ use crate::diagnostic::{Code, Severity};
 use crate::mock::body;
 use crate::mock::choose::{Described, Exchange, Exchanges, Wanted, WantedBody};
 use crate::mock::media::{MediaType, Syntax};
-use crate::mock::reply::{Content, Reply};
+use crate::mock::offer::Offer;
+use crate::mock::reply::{Content, Fields, Reply};
 use crate::mock::route::Captured;
 use crate::mock::template::Template;
 use crate::spec::document::{Example, Field, Location, Media, Parameter, Response, StatusPattern};
@@ -40,6 +41,8 @@ struct Answers<'t> {
     others: Vec<Answer<'t>>,
     /// For each response, what it answers with if it has no content and no names.
     empties: Vec<Option<Arc<Reply>>>,
+    /// For each response, its media types.
+    offers: Vec<Box<[Offer]>>,
 }
 
 /// An example name in one response.
@@ -54,7 +57,7 @@ struct Answer<'t> {
 /// What replies of one response are made from.
 struct Offered<'r, 't> {
     response: &'r Response<'t>,
-    kinds: Vec<Option<MediaType>>,
+    kinds: Vec<Option<Arc<MediaType>>>,
     /// By name: which of the media types has it.
     examples: Named<'r, 't>,
     fields: Vec<Header<'r, 't>>,
@@ -90,8 +93,8 @@ impl<'t> Compiler<'_, 't> {
         let operation = self.operation;
         let responses: Vec<_> =
             operation.responses.iter().filter(|response| !response.status.is_informational()).collect();
-        let Answers { usual, others, empties } = self.answers(label, &responses);
-        let (unmatched, empty) = last_resort(&responses, &usual, &empties);
+        let Answers { usual, others, empties, offers } = self.answers(label, &responses);
+        let preferred = preferred(&responses, &usual, &empties);
         let parameters = named(operation.parameters.iter().map(|parameter| &*parameter.examples));
         let bodies = named(operation.bodies.iter().map(|media| &*media.examples));
         let forms = operation.bodies.iter().filter(|media| !media.fields.is_empty());
@@ -112,15 +115,16 @@ impl<'t> Compiler<'_, 't> {
             };
             all.push(Exchange { name: name.map(Into::into), parameters, bodies, replies: replies.into() });
         }
-        let described = responses.iter().zip(own).zip(empties).map(|((response, mut own), empty)| {
+        let described = responses.iter().zip(own).zip(empties.into_iter().zip(offers));
+        let described = described.map(|((response, mut own), (empty, offers))| {
             own.sort_unstable();
             let exchanges = own.into_iter().map(|(_, number)| number).collect();
-            Described { status: response.status, exchanges, empty }
+            Described { status: response.status, exchanges, empty, offers }
         });
         let bare = captured.is_empty()
             && operation.bodies.is_empty()
             && !operation.parameters.iter().any(is_compared);
-        Exchanges { all: all.into(), usual: count, bare, unmatched, empty, responses: described.collect() }
+        Exchanges { all: all.into(), usual: count, bare, preferred, responses: described.collect() }
     }
 
     fn answers(&mut self, label: &Arc<str>, responses: &[&Response<'t>]) -> Answers<'t> {
@@ -137,6 +141,7 @@ impl<'t> Compiler<'_, 't> {
                 (true, Some(plain)) if response.headers.is_empty() => Some(plain.clone()),
                 (true, _) => Some(self.empty(label, &mut offered, None).into()),
             });
+            found.offers.push(self.offers(&mut offered));
             if plain.is_none() && response.headers.is_empty() {
                 plain = found.empties.last().cloned().flatten();
             }
@@ -186,11 +191,7 @@ impl<'t> Compiler<'_, 't> {
     }
 
     fn offered<'r>(&mut self, response: &'r Response<'t>) -> Offered<'r, 't> {
-        let kinds = response.content.iter().map(|media| match media.examples.is_empty() {
-            true => None,
-            false => self.media_type(media),
-        });
-        let kinds = kinds.collect();
+        let kinds = response.content.iter().map(|media| self.kind(media)).collect();
         let examples = named(response.content.iter().map(|media| &*media.examples));
         if response.headers.len() > MOST_FIELDS {
             let message =
@@ -249,9 +250,31 @@ impl<'t> Compiler<'_, 't> {
         for (number, example) in examples {
             let Some(kind) = offered.kinds[number].clone() else { continue };
             let content = self.content(example, &kind);
-            found.push(self.reply(label, offered, name, Some(kind), content));
+            found.push(self.reply(label, offered, name, Some((*kind).clone()), content));
         }
         found
+    }
+
+    /// The media types of a response, for instances of their schemas.
+    fn offers(&mut self, offered: &mut Offered<'_, 't>) -> Box<[Offer]> {
+        if offered.response.content.is_empty() {
+            return Box::default();
+        }
+        let mut fields = Fields::default();
+        for header in &mut offered.fields {
+            match self.header(header, None) {
+                Some(Text::Fixed(value)) => drop(fields.fixed.append(header.name.clone(), value)),
+                Some(Text::Rendered(template)) => fields.rendered.push((header.name.clone(), template)),
+                None => {}
+            }
+        }
+        let fields = Arc::new(fields);
+        let content = &offered.response.content;
+        let offer = |media: &Media<'t>| {
+            let schema = media.schema.map(|schema| self.texts.schema(schema));
+            Some(Offer::new(self.kind(media)?, schema, fields.clone()))
+        };
+        content.iter().filter_map(offer).collect()
     }
 
     fn empty(&mut self, label: &Arc<str>, offered: &mut Offered<'_, 't>, name: Option<&'t str>) -> Reply {
@@ -268,14 +291,7 @@ impl<'t> Compiler<'_, 't> {
     ) -> Reply {
         let mut reply = Reply::new(offered.response.status.status(), media, content);
         if self.config.reveal {
-            let example = name.map(|name| ("x-standin-example", name));
-            let revealed =
-                [("x-standin-source", "mock"), ("x-standin-operation", label)].into_iter().chain(example);
-            for (header, text) in revealed {
-                if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
-                    reply.field(HeaderName::from_static(header), value);
-                }
-            }
+            reply.reveal(label, name);
         }
         let mut rendered = Vec::new();
         for header in &mut offered.fields {
@@ -363,17 +379,13 @@ fn is_compared(parameter: &Parameter<'_>) -> bool {
     parameter.location != Location::Header || !described_elsewhere.iter().any(named)
 }
 
-/// What answers where nothing fits: the exchanges of the preferred response that has any, or a
-/// response without content. A success without examples never gives way to an error's example.
-fn last_resort(
+/// The number of the response that answers where nobody asks for another: the lowest success that
+/// anything is said of. It never gives way to an error's example.
+fn preferred(
     responses: &[&Response<'_>],
     usual: &[Answer<'_>],
     empties: &[Option<Arc<Reply>>],
-) -> (Box<[usize]>, Option<usize>) {
-    let mut own = vec![Vec::new(); responses.len()];
-    for (number, answer) in usual.iter().enumerate() {
-        own[answer.response].push(number);
-    }
+) -> Option<usize> {
     let status = |number: &usize| responses[*number].status;
     let mut preferred: Vec<usize> = (0..responses.len()).collect();
     preferred.sort_by_key(|number| status(number).preference());
@@ -384,15 +396,14 @@ fn last_resort(
     } else if preferred.iter().any(|number| status(number) == StatusPattern::Default) {
         preferred.retain(|number| status(number) == StatusPattern::Default);
     }
-    for number in preferred {
-        if !own[number].is_empty() {
-            return (std::mem::take(&mut own[number]).into(), None);
-        }
-        if empties[number].is_some() {
-            return (Box::default(), Some(number));
-        }
-    }
-    (Box::default(), None)
+    let shows = |number: &usize| {
+        let response = responses[*number];
+        let says = |media: &Media<'_>| media.schema.is_some() || media.item_schema.is_some();
+        empties[*number].is_some()
+            || response.content.iter().any(says)
+            || usual.iter().any(|answer| answer.response == *number)
+    };
+    preferred.iter().copied().find(shows).or(preferred.first().copied())
 }
 
 /// The names of a response's exchanges, in document order; none stands for singular examples.

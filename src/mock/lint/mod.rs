@@ -223,7 +223,7 @@ mod tests {
         let (tree, _) = Tree::parse("/t.yaml", text, &Default::default()).expect("the text is YAML");
         let trees = Trees::from([("/t.yaml".into(), tree)]);
         let document = spec::read(&trees, "/t.yaml").document.expect("the text is a document");
-        let sources = [Source { document, base_path: None, upstream: None, mode: None }];
+        let sources = [Source { document, trees: &trees, base_path: None, upstream: None, mode: None }];
         let (mocks, _) = Mocks::compile(&sources, &Config::default());
         mocks.lint(&[(&sources[0].document, &trees)])
     }

@@ -577,7 +577,7 @@ mod tests {
         let (tree, _) = crate::tree::Tree::parse("/a.json", text, &crate::tree::Limits::default()).unwrap();
         let trees = crate::spec::Trees::from([("/a.json".into(), tree)]);
         let document = crate::spec::read(&trees, "/a.json").document.unwrap();
-        let source = Source { document, base_path: None, upstream: None, mode: None };
+        let source = Source { document, trees: &trees, base_path: None, upstream: None, mode: None };
         let (mocks, _) = Mocks::compile(&[source], &crate::config::Config::default());
         let (method, headers) = (http::Method::POST, http::HeaderMap::new());
         let head = Head {

@@ -317,7 +317,7 @@ impl Intercept {
             Found::OtherMethods(methods) => {
                 let detail = format!("{} is listed, but not with {}", head.path, head.method);
                 let mut problem = Problem::new(problem::METHOD_NOT_ALLOWED, detail);
-                problem.allow = Operation::allow(&methods);
+                problem.fields.extend(Operation::allow(&methods).map(|allow| (http::header::ALLOW, allow)));
                 Decision::Refuse(problem)
             }
         }

@@ -195,6 +195,7 @@ fn compile_and<'t>(
             let entry = &config.specs[loading.entry];
             sources.push(Source {
                 document,
+                trees: &loading.trees,
                 base_path: entry.base_path.clone(),
                 upstream: entry.upstream.clone(),
                 mode: entry.mode,

@@ -1,0 +1,128 @@
+//! What of a message is not as its operation says.
+
+use std::borrow::Cow;
+
+use http::HeaderValue;
+use serde_json::{Value as Json, json};
+
+/// Bytes of `x-standin-violations`.
+const LONGEST: usize = 4 << 10;
+
+/// One thing that is not as the document says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    pub place: Place,
+    /// A parameter's or header's name, then a JSON Pointer into its value; of a body the pointer alone.
+    pub path: String,
+    /// The keyword of the document that says otherwise: `required`, `maxLength`, `style`.
+    pub keyword: Cow<'static, str>,
+    /// What was expected, and what was there.
+    pub message: String,
+}
+
+/// Where it is: `in` of the contract, and `kind` of the metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Place {
+    Path,
+    Query,
+    Header,
+    Cookie,
+    Body,
+    /// The media type of a body.
+    ContentType,
+    Security,
+    /// The status of a response.
+    Status,
+}
+
+impl Place {
+    pub const ALL: [Place; 8] = [
+        Place::Path,
+        Place::Query,
+        Place::Header,
+        Place::Cookie,
+        Place::Body,
+        Place::ContentType,
+        Place::Security,
+        Place::Status,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Place::Path => "path",
+            Place::Query => "query",
+            Place::Header => "header",
+            Place::Cookie => "cookie",
+            Place::Body => "body",
+            Place::ContentType => "content-type",
+            Place::Security => "security",
+            Place::Status => "status",
+        }
+    }
+}
+
+impl Violation {
+    pub fn new(
+        place: Place,
+        path: impl Into<String>,
+        keyword: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+    ) -> Self {
+        Violation { place, path: path.into(), keyword: keyword.into(), message: message.into() }
+    }
+
+    /// As the header, the journal and a problem list it.
+    pub fn to_json(&self) -> Json {
+        let Violation { place, path, keyword, message } = self;
+        json!({ "in": place.as_str(), "path": path, "keyword": keyword, "message": message })
+    }
+}
+
+/// `x-standin-violations`: a JSON list in ASCII, of as many as there is room for.
+pub fn header(violations: &[Violation]) -> HeaderValue {
+    let mut list = String::from("[");
+    for violation in violations {
+        let text = ascii(&violation.to_json().to_string());
+        if list.len() + text.len() + 2 > LONGEST {
+            break;
+        }
+        if list.len() > 1 {
+            list.push(',');
+        }
+        list.push_str(&text);
+    }
+    list.push(']');
+    HeaderValue::try_from(list).unwrap_or(HeaderValue::from_static("[]"))
+}
+
+/// JSON whose characters past ASCII are escaped (RFC 8259, 7), so that any header can carry it.
+fn ascii(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let mut units = [0; 2];
+    for character in json.chars() {
+        match character {
+            ' '..='~' => out.push(character),
+            other => {
+                other.encode_utf16(&mut units).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")))
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_is_ascii_json_of_what_there_is_room_for() {
+        let violation = Violation::new(Place::Body, "/a", "type", "`\"ü\n😀\"` is no integer");
+        let text = header(std::slice::from_ref(&violation));
+        let back: Json = serde_json::from_slice(text.as_bytes()).expect("it is JSON");
+        assert_eq!(back, json!([violation.to_json()]));
+        assert!(text.to_str().is_ok());
+        let many = header(&vec![violation; 1000]);
+        let back: Json = serde_json::from_slice(many.as_bytes()).expect("it is JSON");
+        assert!(many.len() <= LONGEST && back.as_array().map_or(0, Vec::len) > 30);
+    }
+}
