@@ -45,6 +45,8 @@ mod offer;
 
 pub mod reply;
 
+mod generate;
+
 mod schema;
 
 pub mod media;
