@@ -122,3 +122,34 @@ fn of_length(text: String, least: usize, most: usize, chance: &mut Chance) -> St
     // No text ends with a space.
     if longer.ends_with(' ') { format!("{}a", longer.trim_end_matches(' ')) } else { longer }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(schema: serde_json::Value, expected: &str) {
+        let shape = Shape::of(&schema, &[&schema]);
+        let fixed = propose(&shape, &Asked { name: "", nth: 0, seed: 0, now: None });
+        assert_eq!(fixed.as_deref(), Some(expected));
+        for seed in 0..100 {
+            let drawn = propose(&shape, &Asked { name: "firstName", nth: 0, seed, now: Some(FIXED) });
+            let drawn = drawn.expect("there is one");
+            assert!(shape.allows(&drawn.as_str().into()), "{drawn}");
+        }
+    }
+
+    #[test]
+    fn what_a_pattern_looks_around_for_is_there() {
+        check(json!({"pattern": "^(?!ab)[a-z]{4}$"}), "ihdo");
+        check(json!({"pattern": "^(?=.*[A-Z])(?=.*\\d).+$", "minLength": 10, "maxLength": 12}), "A1cdefghij");
+    }
+
+    #[test]
+    fn lengths_come_before_what_a_name_says() {
+        check(json!({"minLength": 20}), "stringstringstringst");
+        check(json!({"maxLength": 2}), "st");
+    }
+}
