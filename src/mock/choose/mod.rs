@@ -299,9 +299,9 @@ impl Described {
         preferred(&self.offers, accept, |offer| Some(&offer.media))
     }
 
-    /// Whether there is anything to answer with.
-    pub fn answers(&self) -> bool {
-        !self.exchanges.is_empty() || self.empty.is_some() || !self.offers.is_empty()
+    /// Whether it has content of which there is neither an example nor a schema.
+    pub fn says_nothing(&self) -> bool {
+        self.exchanges.is_empty() && self.empty.is_none() && !self.offers.iter().any(Offer::has_schema)
     }
 }
 
