@@ -662,8 +662,8 @@ mod tests {
         assert_eq!(
             problems,
             [
-                "/t.yaml:3:14: `GET /a` has no example of a response to answer with; \
-                 give one of its responses an `example`, or pass the operation with a rule",
+                "/t.yaml:3:14: `GET /a` describes no response to answer with; \
+                 give the response an `example` or a `schema`, or pass the operation with a rule",
                 "/t.yaml:3:32: a mock does not answer 101, which is no final status",
                 "/t.yaml:3:67: a mock does not answer 1XX, which is no final status",
             ]
