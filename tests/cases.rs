@@ -60,7 +60,7 @@ use standin::config::{self, Config};
 use standin::diagnostic::Diagnostic;
 use standin::mock::callback::Chain;
 use standin::mock::message::{Body, Head, Moment};
-use standin::mock::{Answer, Found, Hit, Mocks, Operation, Source};
+use standin::mock::{Answer, Found, Hit, Mocks, Need, Operation, Source};
 use standin::spec::{self, Trees};
 use standin::tree::{Limits, Tree};
 
@@ -406,9 +406,10 @@ fn check_case(case: &Case, mocks: &Mocks, differences: &mut Differences) {
 
 fn check_hit(case: &Case, hit: &Hit<'_>, head: Head<'_>, differences: &mut Differences) {
     let expect = &case.expect;
-    let read = hit.needs_body(&head);
+    let need = hit.needs_body(&head);
+    let read = need > Need::Nothing;
     if let Some(needs_body) = expect.needs_body {
-        differences.check("needs_body", needs_body, read);
+        differences.check("needs_body", needs_body, need == Need::Whole);
     }
     if let Some(mode) = &expect.mode {
         differences.check("mode", mode.as_str(), hit.mode.as_str());

@@ -18,7 +18,7 @@ use super::schema::Schemas;
 use super::security::Security;
 use super::template::Template;
 use super::validate::Contract;
-use super::{Mocks, Operation, Summary, body, lint, route};
+use super::{Mocks, Need, Operation, Summary, body, lint, route};
 use crate::config::{Changes, Config, Delay, Level, Missing, Mode, Rule, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, Report, Severity};
 use crate::spec::Trees;
@@ -237,7 +237,6 @@ impl<'t> Compiler<'_, 't> {
         let contract = Contract::of(operation, self.texts, self.config);
         let security = Security::of(operation).filter(|_| self.config.validate.security != Level::Off);
         let needs_body = exchanges.look_at_body()
-            || contract.as_ref().is_some_and(|contract| contract.needs_request_body())
             || replies.into_iter().any(|reply| reply.needs().request_body)
             || callbacks.iter().any(|plan| plan.needs().request_body);
         let compiled = Operation {
@@ -258,7 +257,7 @@ impl<'t> Compiler<'_, 't> {
             callbacks,
             contract,
             security,
-            needs_body,
+            needs_body: if needs_body { Need::Whole } else { Need::Nothing },
         };
         lint::operation(operation, &compiled, self.diagnostics);
         if let Some((rule, _)) = &rule.upstream {
