@@ -261,9 +261,9 @@ impl<'a, 't> Checker<'a, 't> {
             return None;
         }
         let bundle = schema::bundle(self.resolver, behind, self.format, direction);
-        let cost = bundle.as_ref().map_or(STEPS_OF_SCHEMA, |bundle| STEPS_OF_VALUE * size(bundle));
+        let cost = if bundle.whole { STEPS_OF_VALUE * size(&bundle.json) } else { STEPS_OF_SCHEMA };
         self.left -= cost.min(STEPS_OF_SCHEMA);
-        let validator = bundle.ok().and_then(Validator::new).map(Rc::new);
+        let validator = Some(bundle.json).filter(|_| bundle.whole).and_then(Validator::new).map(Rc::new);
         if self.validators.len() >= KEPT {
             self.validators.retain(|_, validator| validator.is_none());
         }
