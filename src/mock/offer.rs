@@ -60,14 +60,21 @@ impl Offer {
     }
 
     fn make(&self, making: &Making<'_>, _moment: Option<Moment>) -> Result<Reply, Arc<str>> {
-        let Some(schema) = &self.schema else { return Err("it has neither an example nor a schema".into()) };
+        let Some(schema) = &self.schema else {
+            // Nothing is said of it: the emptiest body that is one.
+            let body = Bytes::from_static(if self.media.is_json() { b"{}" } else { b"" });
+            return Ok(self.reply(making, Content::Bytes(body)));
+        };
         let _validator = making.schemas.of(schema, Direction::Response).map_err(|error| error.to_string())?;
         let body = Bytes::from_static(b"{}");
-        let media = Some((*self.media).clone());
-        let mut reply = Reply::with(making.status, media, Content::Bytes(body), &self.fields);
+        Ok(self.reply(making, Content::Bytes(body)))
+    }
+
+    fn reply(&self, making: &Making<'_>, body: Content) -> Reply {
+        let mut reply = Reply::with(making.status, Some((*self.media).clone()), body, &self.fields);
         if let Some(label) = making.revealed {
             reply.reveal(label, None);
         }
-        Ok(reply)
+        reply
     }
 }

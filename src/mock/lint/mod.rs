@@ -20,7 +20,7 @@ use super::choose::Exchanges;
 use super::{Mocks, Operation};
 use crate::config::{Config, DEFAULT_UPSTREAM, Mode};
 use crate::diagnostic::{Code, Diagnostic, Report, Severity, nearest};
-use crate::spec::document::{self, Document, Response};
+use crate::spec::document::{self, Document};
 use crate::spec::{Resolver, Trees};
 
 const NOTHING_TO_ANSWER: Code = Code("SI0206");
@@ -28,7 +28,6 @@ const CALLBACK_NEVER_SENT: Code = Code("SI0207");
 const RULE_WITHOUT_OPERATION: Code = Code("SI0210");
 const CALLBACK_WITHOUT_BODY: Code = Code("SI0211");
 const NOT_FINAL: Code = Code("SI0212");
-const ONLY_A_SCHEMA: Code = Code("SI0224");
 const WITHOUT_UPSTREAM: Code = Code("SI0225");
 const ALWAYS_PASSES: Code = Code("SI0226");
 const IDLE_UPSTREAM: Code = Code("SI0227");
@@ -153,27 +152,21 @@ pub fn operation(operation: &document::Operation<'_>, compiled: &Operation, repo
         let message = format!("a mock does not answer {}, which is no final status", response.key.text());
         report.push(response.key.problem(Severity::Note, NOT_FINAL, message));
     }
-    if compiled.mode == Mode::Pass || compiled.leaves_unmatched(compiled.mode) || compiled.answers() {
+    if compiled.mode == Mode::Pass || compiled.leaves_unmatched(compiled.mode) {
         return;
     }
     let label = &compiled.label;
-    let has_schema = |response: &Response<'_>| {
-        response.content.iter().any(|media| media.schema.is_some() || media.item_schema.is_some())
+    let message = match compiled.exchanges.preferred() {
+        None => format!("`{label}` describes no response to answer with"),
+        Some(response) if response.says_nothing() => {
+            format!("`{label}` has neither an example nor a schema of its response {}", response.status)
+        }
+        Some(_) => return,
     };
-    let finals = operation.responses.iter().filter(|response| !response.status.is_informational());
-    let preferred = finals.min_by_key(|response| response.status.preference());
-    report.push(if preferred.is_some_and(has_schema) {
-        let message = format!("`{label}` has a schema of its response and no example, and answers 500");
-        operation.key.problem(Severity::Warning, ONLY_A_SCHEMA, message).hint(
-            "give the response an `example`; this version makes no instances of schemas, a later one will",
-        )
-    } else {
-        let message = format!("`{label}` has no example of a response to answer with");
-        operation
-            .key
-            .problem(Severity::Warning, NOTHING_TO_ANSWER, message)
-            .hint("give one of its responses an `example`, or pass the operation with a rule")
-    });
+    let problem = operation.key.problem(Severity::Warning, NOTHING_TO_ANSWER, message);
+    report.push(
+        problem.hint("give the response an `example` or a `schema`, or pass the operation with a rule"),
+    );
 }
 
 /// A callback that goes out without a body, or never.
