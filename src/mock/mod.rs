@@ -45,6 +45,8 @@ mod offer;
 
 pub mod reply;
 
+pub mod xml;
+
 mod schema;
 
 pub mod media;
@@ -58,6 +60,10 @@ pub mod template;
 mod style;
 
 pub mod message;
+
+pub mod form;
+
+mod sink;
 
 pub use compile::Source;
 
@@ -378,6 +384,10 @@ impl Hit<'_> {
             }
             other => return Err(operation.problem(other)),
         };
+        if let Some(reason) = reply.unwritable() {
+            let detail = format!("{}, response {}: {reason}", operation.label, reply.status.as_u16());
+            return Err(Problem::new(problem::CANNOT_GENERATE, detail));
+        }
         let status = code.unwrap_or(match choice {
             Choice::Empty(response, _) => response.status.status(),
             _ => reply.status,
