@@ -28,9 +28,9 @@ mod address;
 
 mod level;
 
-mod amount;
-
 mod section;
+
+mod amount;
 
 mod variable;
 

@@ -290,15 +290,9 @@ pub fn header(
     texts.iter().map(|text| parse(text, Form::Header, example.at, diagnostics)).collect()
 }
 
-/// The same of an instance.
-pub fn header_of_instance(name: &HeaderName, objects: Objects, instance: &Json) -> Vec<String> {
-    let mut texts = header_texts(name, objects, instance);
-    texts.iter_mut().for_each(|text| *text = Place::Header.literal(text));
-    texts
-}
-
-/// Scalars by their text, arrays and objects with commas between, and what is inside those as JSON.
-fn header_texts<'v, V: Value<'v>>(name: &HeaderName, objects: Objects, value: V) -> Vec<String> {
+/// The same as texts. Scalars by their text, arrays and objects with commas between, and what is inside
+/// those as JSON. Control characters may be in them.
+pub fn header_texts<'v, V: Value<'v>>(name: &HeaderName, objects: Objects, value: V) -> Vec<String> {
     let is_cookie = name == SET_COOKIE;
     let texts: Vec<String> = match value.seen() {
         Seen::Items(items) => items.into_iter().filter_map(header_text).collect(),

@@ -47,6 +47,8 @@ pub struct Request<'r> {
 #[derive(Debug, Default)]
 pub struct Body {
     bytes: Bytes,
+    /// It was too large to be read, or nobody did.
+    unread: bool,
     json: OnceLock<Option<serde_json::Value>>,
     sequence: OnceLock<Option<Vec<serde_json::Value>>>,
     form: OnceLock<Vec<(String, String)>>,
@@ -73,6 +75,15 @@ pub struct Context<'r> {
 impl Body {
     pub fn new(bytes: Bytes) -> Self {
         Body { bytes, ..Body::default() }
+    }
+
+    /// One of which nothing is known.
+    pub fn unread() -> Self {
+        Body { unread: true, ..Body::default() }
+    }
+
+    pub fn is_unread(&self) -> bool {
+        self.unread
     }
 
     pub fn bytes(&self) -> &Bytes {

@@ -15,7 +15,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use crate::config::{self, Changes, Delay, Level, Missing, Mode, Unmatched, Validate};
 use callback::{Chain, Plan};
 use choose::{Asked, Choice, Described, Exchanges, Made};
-use media::MediaType;
 use message::{Body, Context, Head, Moment, Request, Response};
 use offer::{Making, Offer};
 use problem::Problem;
@@ -35,13 +34,13 @@ pub mod validate;
 
 mod security;
 
-mod body;
-
 pub mod callback;
 
 pub mod choose;
 
 mod offer;
+
+pub mod body;
 
 pub mod reply;
 
@@ -58,6 +57,8 @@ pub mod violation;
 pub mod template;
 
 mod style;
+
+mod list;
 
 pub mod message;
 
@@ -133,7 +134,17 @@ pub struct Operation {
     /// What it says of its requests and responses, if anybody looks.
     contract: Option<Arc<Contract>>,
     security: Option<Arc<Security>>,
-    needs_body: bool,
+    /// For an answer or a callback.
+    needs_body: Need,
+}
+
+/// What is needed of a request's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    Nothing,
+    /// It is held against the document, and nothing else changes: one that is too large is let be.
+    Glance,
+    Whole,
 }
 
 /// What a request is for.
@@ -287,24 +298,37 @@ impl Hit<'_> {
         self.operation.may_ask(self.mode)
     }
 
-    /// Whether the answer, a callback, or that there is an answer at all depends on the request's body.
-    pub fn needs_body(&self, head: &Head<'_>) -> bool {
+    /// What of the request's body the answer, a callback, or that there is an answer at all depends on.
+    pub fn needs_body(&self, head: &Head<'_>) -> Need {
         let operation = self.operation;
         let asked = self.asked(head).is_some_and(|asked| asked.is_particular());
+        let held = self.held_body();
         let decides = operation.leaves_unmatched(self.mode) && !asked;
-        if !operation.needs_body || !decides {
-            return operation.needs_body;
+        if operation.needs_body == Need::Nothing && held == Need::Nothing || !decides {
+            return operation.needs_body.max(held);
         }
         let body = Body::default();
         let request = Request { head: *head, base: self.base, params: &self.params, body: &body };
         match operation.exchanges.before_body(&request) {
-            None => true,
+            None => Need::Whole,
             Some(Choice::Exchange { exchange, reply }) => {
                 let (calls, name) = (&operation.callbacks, exchange.name.as_deref());
                 let sends = *head.method != Method::HEAD;
-                reply.needs().request_body || sends && callback::need_body(calls, name, reply.status)
+                let asks =
+                    reply.needs().request_body || sends && callback::need_body(calls, name, reply.status);
+                if asks { Need::Whole } else { held }
             }
-            Some(_) => false,
+            Some(_) => Need::Nothing,
+        }
+    }
+
+    /// What is needed to hold the body against the document.
+    fn held_body(&self) -> Need {
+        let looks = self.operation.contract.as_ref().is_some_and(|contract| contract.needs_request_body());
+        match self.mocks.validate.request {
+            Level::Report if looks => Need::Glance,
+            Level::Enforce if looks => Need::Whole,
+            _ => Need::Nothing,
         }
     }
 
@@ -506,12 +530,9 @@ impl Operation {
     fn problem(&self, choice: &Choice<'_>) -> Problem {
         let label = &self.label;
         match choice {
-            Choice::NotAcceptable => {
-                let replies = self.exchanges.all.iter().flat_map(|exchange| &exchange.replies);
-                let examples = replies.filter_map(|reply| reply.media.as_ref());
-                let offers = self.exchanges.responses.iter().flat_map(|response| &response.offers);
-                let offered = examples.chain(offers.map(|offer| &*offer.media)).map(MediaType::as_str);
-                let detail = format!("{label} answers as {}", listed(offered));
+            Choice::NotAcceptable(there) => {
+                let there = there.iter().map(|media| media.as_str());
+                let detail = format!("{label} answers as {}", listed(there));
                 Problem::new(problem::NOT_ACCEPTABLE, detail)
             }
             Choice::Rejected => {

@@ -45,8 +45,6 @@ struct Shelf {
 /// Why messages can't be held against a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    #[error("its schema reaches more than is looked at")]
-    TooLarge,
     #[error("its schema can't be compiled")]
     Broken,
 }
@@ -62,8 +60,7 @@ impl Schemas {
         if let Some(known) = self.lock().there.get(&key) {
             return known.clone();
         }
-        let made = schema.bundle(direction).map_err(|_| Unusable::TooLarge);
-        let made = made.and_then(|bundle| Validator::new(bundle).map(Arc::new).ok_or(Unusable::Broken));
+        let made = Validator::new(schema.bundle(direction).json).map(Arc::new).ok_or(Unusable::Broken);
         let size = made.as_ref().map_or(1, |validator| size(&validator.bundle));
         let mut shelf = self.lock();
         if shelf.size + size > KEPT {

@@ -3,10 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde_json::Value as Json;
-
 use super::document::Format;
-use super::schema::{Direction, TooLarge, bundle};
+use super::schema::{Bundle, Direction, bundle};
 use super::{Resolver, Trees};
 use crate::tree::{Tree, Value};
 
@@ -41,17 +39,13 @@ impl Texts {
 
 impl Schema {
     /// The schema and everything that it reaches, as [`bundle`] makes it.
-    ///
-    /// # Errors
-    ///
-    /// It reaches more than is looked at.
-    pub fn bundle(&self, direction: Direction) -> Result<Json, TooLarge> {
+    pub fn bundle(&self, direction: Direction) -> Bundle {
         let Texts { trees, document, format } = &*self.texts;
         let mut resolver = Resolver::new(trees, document);
         resolver.read_as(*format);
         match self.tree.value(self.node) {
             Some(schema) => bundle(&mut resolver, schema, *format, direction),
-            None => Err(TooLarge),
+            None => Bundle { json: true.into(), whole: false },
         }
     }
 

@@ -29,7 +29,7 @@ use super::upstream::Upstream;
 use crate::config::{Changes, Limits, Mode};
 use crate::mock::message::{Body, Head, Moment};
 use crate::mock::problem::{self, Problem};
-use crate::mock::{Answer, Found, Hit, Operation};
+use crate::mock::{Answer, Found, Hit, Need, Operation};
 
 mod change;
 
@@ -82,8 +82,8 @@ pub struct Ctx {
 #[derive(Debug)]
 enum Fallback {
     No,
-    /// With what was read of the request's body, which is all that the answer needs.
-    Ready(Bytes),
+    /// With what was read of the request's body, if the answer needs it.
+    Ready(Option<Bytes>),
     /// The body is too large to keep.
     TooLarge,
     /// It has.
@@ -346,11 +346,22 @@ impl Intercept {
         let upstream_first = hit.mode == Mode::Fallback && self.can_pass(live, ctx.operation);
         let may_pass = upstream_first || hit.mode != Mode::Fallback && hit.may_pass();
         let mut read = None;
-        if hit.needs_body(&head(session)) {
+        let need = match hit.needs_body(&head(session)) {
+            // What passes first is looked at as it passes.
+            Need::Glance if upstream_first => Need::Nothing,
+            need => need,
+        };
+        let mut body = Body::unread();
+        if need > Need::Nothing {
             match exchange::read_body(session, live.config.limits.mocked_body).await? {
                 Read::Whole(whole) => {
                     ctx.note(&whole);
+                    body = Body::new(whole.clone());
                     read = Some(whole);
+                }
+                Read::Over(begin) if need == Need::Glance => {
+                    ctx.note(&begin);
+                    read = Some(begin);
                 }
                 Read::Over(begin) if may_pass => {
                     ctx.note(&begin);
@@ -367,15 +378,14 @@ impl Intercept {
             }
         }
         if upstream_first {
-            ctx.fallback = Fallback::Ready(read.clone().unwrap_or_default());
+            ctx.fallback = Fallback::Ready(read.clone());
             ctx.hold = Some(hold(session, read));
             return self.pass(session, ctx).await;
         }
-        let body = Body::new(read.clone().unwrap_or_default());
         let moment = now();
         match hit.answer(head(session), &body, moment) {
             Ok(Some(answer)) => {
-                if read.is_none() {
+                if body.is_unread() {
                     exchange::leave_body(session).await;
                 }
                 self.answer(session, ctx, hit, answer, moment).await.map(|()| true)
@@ -385,7 +395,7 @@ impl Intercept {
                 self.pass(session, ctx).await
             }
             Err(problem) => {
-                if read.is_none() {
+                if body.is_unread() {
                     exchange::leave_body(session).await;
                 }
                 self.refuse(session, ctx, &problem).await.map(|()| true)
@@ -419,7 +429,7 @@ impl Intercept {
             return Ok(false);
         };
         let body = match &ctx.fallback {
-            Fallback::Ready(body) => Body::new(body.clone()),
+            Fallback::Ready(body) => body.clone().map_or_else(Body::unread, Body::new),
             Fallback::TooLarge => {
                 self.metrics.fallback_skipped(&operation.label, "body-too-large");
                 return Ok(false);
