@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use http::StatusCode;
 
+use super::body;
 use super::generate;
 use super::media::MediaType;
 use super::message::Moment;
@@ -93,8 +94,8 @@ impl Offer {
     fn make(&self, making: &Making<'_>, moment: Option<Moment>) -> Result<Reply, Arc<str>> {
         let Some(schema) = &self.schema else {
             // Nothing is said of it: the emptiest body that is one.
-            let body = Bytes::from_static(if self.media.is_json() { b"{}" } else { b"" });
-            return Ok(self.reply(making, Content::Bytes(body)));
+            let empty = Bytes::from_static(if self.media.is_json() { b"{}" } else { b"" });
+            return Ok(self.reply(making, Content::Bytes(empty)));
         };
         let validator = making.schemas.of(schema, Direction::Response).map_err(|error| error.to_string())?;
         let instance = match moment {
@@ -102,7 +103,7 @@ impl Offer {
             None => generate::fixed(&validator),
         };
         let instance = instance.map_err(|impossible| impossible.to_string())?;
-        let body = Content::Bytes(instance.to_string().into());
+        let body = body::of_instance(&instance, &self.media, validator.bundle())?;
         Ok(self.reply(making, body))
     }
 
