@@ -72,7 +72,8 @@ const LATER: i64 = 60_000;
 
 const FOLDER: &str = "/cases";
 const HOST: &str = "api.test:8080";
-const AREAS: [&str; 7] = ["lint", "document", "route", "answer", "negotiate", "template", "callback"];
+const AREAS: [&str; 8] =
+    ["lint", "document", "route", "answer", "body", "negotiate", "template", "callback"];
 
 #[test]
 fn lint() {
@@ -92,6 +93,11 @@ fn route() {
 #[test]
 fn answer() {
     check_area("answer");
+}
+
+#[test]
+fn body() {
+    check_area("body");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
+use super::body::Objects;
 use super::callback::expression::Url;
 use super::callback::{Payload, Plan};
 use super::choose::{Exchanges, WantedContent};
@@ -21,6 +22,7 @@ use crate::diagnostic::{Code, Diagnostic, Report, Severity};
 use crate::spec::Trees;
 use crate::spec::document::{self, Document, Example, Location, Media};
 use crate::spec::kept::Texts;
+use crate::spec::schema::Direction;
 use crate::tree::{Key, Tree, Value};
 
 mod exchange;
@@ -35,7 +37,7 @@ const BAD_CALLBACK_URL: Code = Code("SI0205");
 /// they come to is read, kept, and complained about once.
 #[derive(Default)]
 struct Shared {
-    sent: HashMap<Made, Content>,
+    sent: HashMap<Sent, Content>,
     wanted: HashMap<Made, WantedContent>,
     /// Replies that the document may still have; none once that is told.
     room: Option<usize>,
@@ -86,6 +88,9 @@ impl Shared {
 
 /// An example's tree and node, and the syntax that it is written in.
 type Made = (*const Tree, u32, Syntax);
+
+/// With the schema, where that says how it is written, and the boundary that the media type names.
+type Sent = (Made, Option<(*const Tree, u32)>, Option<Box<str>>);
 
 fn made(value: Value<'_>, syntax: Syntax) -> Made {
     (Arc::as_ptr(value.tree()), value.id(), syntax)
@@ -305,9 +310,21 @@ impl<'t> Compiler<'_, 't> {
         }
     }
 
-    fn content(&mut self, example: &Example<'t>, media: &MediaType) -> Content {
-        let make = || body::of(example, media, self.diagnostics);
-        self.shared.sent.entry(made(example.at, media.syntax())).or_insert_with(make).clone()
+    fn content(
+        &mut self,
+        example: &Example<'t>,
+        media: &Media<'t>,
+        kind: &MediaType,
+        direction: Direction,
+    ) -> Content {
+        let syntax = kind.syntax();
+        let by_schema = matches!(syntax, Syntax::Xml | Syntax::Binary | Syntax::Other);
+        let schema = media.schema.filter(|_| by_schema);
+        let node = schema.map(|schema| (Arc::as_ptr(schema.tree()), schema.id()));
+        let boundary = kind.parameter("boundary").map(Into::into);
+        let bundle = || schema.map(|schema| self.texts.schema(schema).bundle(direction).json);
+        let make = || body::of(example, kind, bundle, self.diagnostics);
+        self.shared.sent.entry((made(example.at, syntax), node, boundary)).or_insert_with(make).clone()
     }
 
     /// A media type, the same for all that are called so.
@@ -365,15 +382,20 @@ impl<'t> Compiler<'_, 't> {
             ));
         }
         let mut payloads = Vec::new();
+        // Also of those that can't be written.
+        let mut shown = Vec::new();
         for media in &callback.bodies {
             let Some(kind) = self.media_type(media) else { continue };
             for example in &media.examples {
-                let body = self.content(example, &kind);
+                let body = self.content(example, media, &kind, Direction::Request);
+                shown.push(example.name);
+                if body.unwritable().is_some() {
+                    continue;
+                }
                 payloads.push(Payload { example: example.name.map(Into::into), media: kind.clone(), body });
             }
         }
-        let named = payloads.iter().filter_map(|payload| payload.example.as_deref());
-        let mut names: Vec<Box<str>> = named.map(Into::into).collect();
+        let mut names: Vec<Box<str>> = shown.into_iter().flatten().map(Into::into).collect();
         if names.is_empty() {
             names.extend(callback.refs.iter().map(|name| (*name).into()));
         }
@@ -395,8 +417,10 @@ impl<'t> Compiler<'_, 't> {
         let fields = parameters.filter_map(|parameter| {
             let example = parameter.examples.first()?;
             let name = HeaderName::try_from(parameter.name).ok()?;
-            Some((name, body::header(example, self.diagnostics)))
+            let objects = Objects::from(parameter.explode);
+            let templates = body::header(&name, objects, example, self.diagnostics);
+            Some(templates.into_iter().map(move |template| (name.clone(), template)))
         });
-        fields.collect()
+        fields.flatten().collect()
     }
 }

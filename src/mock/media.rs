@@ -76,7 +76,16 @@ impl MediaType {
             "json-seq" => Syntax::Records,
             subtype if subtype.ends_with("+json-seq") => Syntax::Records,
             "x-www-form-urlencoded" => Syntax::Form,
-            _ => Syntax::Other,
+            "xml" => Syntax::Xml,
+            subtype if subtype.ends_with("+xml") => Syntax::Xml,
+            // JSON is YAML (YAML 1.2, 1.3), and `text/x-json` is an old name of it.
+            subtype if ["yaml", "json"].iter().any(|name| subtype.ends_with(name)) => Syntax::Other,
+            _ => match &*self.kind {
+                "text" => Syntax::Text,
+                "multipart" => Syntax::Multipart,
+                "image" | "audio" | "video" | "font" => Syntax::Binary,
+                _ => Syntax::Other,
+            },
         }
     }
 
@@ -89,20 +98,10 @@ impl MediaType {
         suffix(&self.subtype)
     }
 
-    fn parameter(&self, name: &str) -> Option<&str> {
+    /// The value of a parameter.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
         let mut own = self.parameters.iter().filter(|(known, _)| name.eq_ignore_ascii_case(known));
         own.next().map(|(_, value)| &**value)
-    }
-
-    /// Whether the name says that JSON would be wrong: text, XML and forms have a syntax of their own,
-    /// while `application/vnd.example` may well be JSON.
-    pub fn is_other_than_json(&self) -> bool {
-        !self.is_json()
-            && (&*self.kind == "text"
-                || &*self.kind == "multipart"
-                || &*self.subtype == "xml"
-                || self.subtype.ends_with("+xml")
-                || &*self.subtype == "x-www-form-urlencoded")
     }
 }
 
@@ -118,6 +117,12 @@ pub enum Syntax {
     Events,
     /// Pairs of names and values (WHATWG URL, 5).
     Form,
+    /// Parts with headers of their own (RFC 2046).
+    Multipart,
+    Xml,
+    Text,
+    /// Images and the like.
+    Binary,
     /// One of its own, or none that is known.
     Other,
 }

@@ -33,17 +33,19 @@ pub mod validate;
 
 mod security;
 
-mod body;
-
 pub mod callback;
 
 pub mod choose;
 
 mod offer;
 
+pub mod body;
+
 pub mod reply;
 
 mod generate;
+
+pub mod xml;
 
 mod schema;
 
@@ -60,6 +62,10 @@ mod style;
 mod list;
 
 pub mod message;
+
+pub mod form;
+
+mod sink;
 
 pub use compile::Source;
 
@@ -402,6 +408,10 @@ impl Hit<'_> {
             }
             other => return Err(operation.problem(other)),
         };
+        if let Some(reason) = reply.unwritable() {
+            let detail = format!("{}, response {}: {reason}", operation.label, reply.status.as_u16());
+            return Err(Problem::new(problem::CANNOT_GENERATE, detail));
+        }
         let status = code.unwrap_or(match choice {
             Choice::Empty(response, _) => response.status.status(),
             _ => reply.status,

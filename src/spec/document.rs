@@ -178,6 +178,8 @@ pub struct Response<'t> {
 pub struct Field<'t> {
     pub key: Key<'t>,
     pub name: &'t str,
+    /// Whether an object is written as `a=1,b=2`, and not as `a,1,b,2`.
+    pub explode: bool,
     pub schema: Option<Value<'t>>,
     pub examples: Vec<Example<'t>>,
 }

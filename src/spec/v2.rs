@@ -429,7 +429,7 @@ fn headers<'t>(resolver: &mut Resolver<'t>, response: Value<'t>) -> Vec<Field<'t
             let first = value.get("enum").and_then(|list| list.items().next());
             examples.extend(value.get("default").or(first).map(|value| data(None, value)));
         }
-        found.push(Field { key, name: key.text(), schema: Some(value), examples });
+        found.push(Field { key, name: key.text(), explode: false, schema: Some(value), examples });
     }
     found
 }

@@ -224,7 +224,8 @@ fn fields<'t>(resolver: &mut Resolver<'t>, headers: Value<'t>) -> Vec<Field<'t>>
             });
             examples.extend(shown.map(|value| data(None, value)));
         }
-        found.push(Field { key, name: key.text(), schema: value.get("schema"), examples });
+        let explode = value.get("explode").and_then(Value::as_bool) == Some(true);
+        found.push(Field { key, name: key.text(), explode, schema: value.get("schema"), examples });
     }
     found
 }
