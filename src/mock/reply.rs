@@ -141,6 +141,14 @@ impl Reply {
         self.body.unwritable()
     }
 
+    /// Bytes of the body, if it is known.
+    pub fn size(&self) -> usize {
+        match &self.body {
+            Content::Bytes(bytes) => bytes.len(),
+            Content::Template(_) | Content::Unwritable(_) => 0,
+        }
+    }
+
     pub fn needs(&self) -> Needs {
         let headers = self.rendered.iter().map(|(_, template)| template.needs());
         headers.fold(self.body.needs(), |all, needs| all | needs)
