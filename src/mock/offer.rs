@@ -7,12 +7,11 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::body;
-use super::generate;
 use super::media::MediaType;
 use super::message::Moment;
 use super::reply::{Content, Fields, Reply};
 use super::schema::Schemas;
+use super::{body, generate};
 use crate::spec::kept::Schema;
 use crate::spec::schema::Direction;
 
