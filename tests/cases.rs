@@ -20,7 +20,7 @@
 //!   now: 0                          # milliseconds since the epoch, else `NOW`
 //!   seed: 1                         # else `SEED`
 //!   request: GET /path?query
-//!   headers: {accept: text/html}
+//!   headers: {accept: text/html}    # or a list, for several fields of one name
 //!   body: {a: 1}                    # sent as compact JSON; a string as it is
 //!   bytes: [0, 255]                 # instead of `body`
 //!   expect:
@@ -145,7 +145,7 @@ struct Case {
     seed: Option<u64>,
     request: String,
     #[serde(default)]
-    headers: BTreeMap<String, String>,
+    headers: BTreeMap<String, Values>,
     body: Option<Json>,
     bytes: Option<Vec<u8>>,
     expect: Expected,
@@ -153,9 +153,25 @@ struct Case {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
+enum Values {
+    One(String),
+    Several(Vec<String>),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
 enum External {
     Text(String),
     Bytes(Vec<u8>),
+}
+
+impl Values {
+    fn list(&self) -> &[String] {
+        match self {
+            Values::One(value) => std::slice::from_ref(value),
+            Values::Several(values) => values,
+        }
+    }
 }
 
 impl External {
@@ -368,7 +384,10 @@ impl Differences {
 fn check_case(case: &Case, mocks: &Mocks, differences: &mut Differences) {
     let (method, target) = case.request.split_once(' ').expect("a request is `METHOD /path`");
     let method = Method::from_bytes(method.as_bytes()).expect("the method is one");
-    let headers: HeaderMap = case.headers.iter().map(header).collect();
+    let mut headers = HeaderMap::new();
+    for (name, value) in case.headers.iter().flat_map(fields) {
+        headers.append(name, value);
+    }
     let (path, query) = match target.split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (target, None),
@@ -492,9 +511,11 @@ fn check_calls(expected: &[ExpectedCall], chain: Option<&Chain>, at: Moment, dif
     }
 }
 
-fn header((name, value): (&String, &String)) -> (HeaderName, HeaderValue) {
+/// The fields of one name.
+fn fields((name, values): (&String, &Values)) -> Vec<(HeaderName, HeaderValue)> {
     let name = HeaderName::try_from(name).expect("the header's name is one");
-    (name, HeaderValue::from_str(value).expect("the header's value is one"))
+    let value = |value: &String| HeaderValue::from_str(value).expect("the header's value is one");
+    values.list().iter().map(|text| (name.clone(), value(text))).collect()
 }
 
 /// All fields of a name, joined by commas.

@@ -1,18 +1,14 @@
 //! Documents and rules to mocks, gathering diagnostics.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use http::HeaderName;
-use percent_encoding::percent_decode_str;
-use url::form_urlencoded;
 
 use super::callback::expression::Url;
 use super::callback::{Payload, Plan};
-use super::choose::{Exchanges, WantedBody, WantedValue, pairs};
+use super::choose::{Exchanges, WantedContent};
 use super::media::{MediaType, Syntax};
-use super::message::sequence;
 use super::reply::Content;
 use super::schema::Schemas;
 use super::security::Security;
@@ -22,11 +18,13 @@ use super::{Mocks, Need, Operation, Summary, body, lint, route};
 use crate::config::{Changes, Config, Delay, Level, Missing, Mode, Rule, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, Report, Severity};
 use crate::spec::Trees;
-use crate::spec::document::{self, Document, Example, FormField, Location, Media, Parameter, Shown, Style};
+use crate::spec::document::{self, Document, Example, Location, Media};
 use crate::spec::kept::Texts;
-use crate::tree::{Key, Kind, Tree, Value};
+use crate::tree::{Key, Tree, Value};
 
 mod exchange;
+
+mod wanted;
 
 const BAD_MEDIA_TYPE: Code = Code("SI0203");
 const BAD_HEADER: Code = Code("SI0204");
@@ -37,7 +35,7 @@ const BAD_CALLBACK_URL: Code = Code("SI0205");
 #[derive(Default)]
 struct Shared {
     sent: HashMap<Made, Content>,
-    wanted: HashMap<Made, WantedBody>,
+    wanted: HashMap<Made, WantedContent>,
     /// Replies that the document may still have; none once that is told.
     room: Option<usize>,
     /// What rules say, by the numbers of those that match.
@@ -312,11 +310,15 @@ impl<'t> Compiler<'_, 't> {
 
     /// A media type, the same for all that are called so.
     fn kind(&mut self, media: &Media<'t>) -> Option<Arc<MediaType>> {
-        if let Some(known) = self.shared.kinds.get(media.name) {
+        self.known(media.name).or_else(|| self.media_type(media).map(Arc::new))
+    }
+
+    fn known(&mut self, name: &str) -> Option<Arc<MediaType>> {
+        if let Some(known) = self.shared.kinds.get(name) {
             return Some(known.clone());
         }
-        let kind = Arc::new(self.media_type(media)?);
-        self.shared.kinds.insert(media.name.to_owned(), kind.clone());
+        let kind = Arc::new(MediaType::parse(name)?);
+        self.shared.kinds.insert(name.to_owned(), kind.clone());
         Some(kind)
     }
 
@@ -394,166 +396,5 @@ impl<'t> Compiler<'_, 't> {
             Some((name, body::header(example, self.diagnostics)))
         });
         fields.collect()
-    }
-}
-
-/// What a request gives a value by.
-struct Given<'t> {
-    name: &'t str,
-    location: Location,
-    style: Style,
-    explode: bool,
-}
-
-impl<'t> From<&Parameter<'t>> for Given<'t> {
-    fn from(parameter: &Parameter<'t>) -> Self {
-        let &Parameter { name, location, style, explode, .. } = parameter;
-        Given { name, location, style, explode }
-    }
-}
-
-/// A form is written as a query is.
-impl<'t> From<&FormField<'t>> for Given<'t> {
-    fn from(field: &FormField<'t>) -> Self {
-        let &FormField { name, style, explode, .. } = field;
-        Given { name, location: Location::Query, style, explode }
-    }
-}
-
-impl Given<'_> {
-    fn set(&self, items: impl Iterator<Item = Box<str>>) -> WantedValue {
-        // OpenAPI 3.2, 4.12.3: these styles are for arrays whose items do not stand apart.
-        let separator = match self.style {
-            Style::SpaceDelimited if !self.explode => Some(' '),
-            Style::PipeDelimited if !self.explode => Some('|'),
-            _ => None,
-        };
-        set(items, separator)
-    }
-}
-
-fn wanted_value(given: &Given<'_>, example: &Example<'_>) -> Option<WantedValue> {
-    let value = match example.compared() {
-        Shown::Data(value) => value,
-        Shown::Text(text) => return Some(wanted_text(given, text)),
-        Shown::File(bytes) => {
-            return std::str::from_utf8(bytes).ok().map(|text| wanted_text(given, text.trim()));
-        }
-    };
-    if value.is_sequence() {
-        return Some(given.set(value.items().filter_map(Value::text).map(|text| text.as_ref().into())));
-    }
-    value.text().map(|text| WantedValue::One(text.as_ref().into()))
-}
-
-/// OpenAPI 3.2, 4.12.5: a parameter as it is sent, escaped, and in a query or a cookie with its name.
-fn wanted_text(given: &Given<'_>, text: &str) -> WantedValue {
-    let decoded = |text: &str| WantedValue::One(percent_decode_str(text).decode_utf8_lossy().into());
-    match given.location {
-        Location::Header | Location::Querystring => WantedValue::One(text.trim().into()),
-        Location::Path => decoded(text),
-        Location::Cookie => {
-            let value = text.strip_prefix(given.name).and_then(|rest| rest.strip_prefix('='));
-            decoded(value.unwrap_or(text).trim_matches('"'))
-        }
-        Location::Query => {
-            let text = text.strip_prefix('?').unwrap_or(text);
-            let pairs: Vec<_> = form_urlencoded::parse(text.as_bytes()).collect();
-            match &*pairs {
-                [(name, value)] if name == given.name => WantedValue::One(value.as_ref().into()),
-                pairs if pairs.iter().all(|(name, _)| name == given.name) => {
-                    given.set(pairs.iter().map(|(_, value)| value.as_ref().into()))
-                }
-                _ => decoded(text),
-            }
-        }
-    }
-}
-
-fn set(items: impl Iterator<Item = Box<str>>, separator: Option<char>) -> WantedValue {
-    let mut items: Vec<_> = items.collect();
-    items.sort_unstable();
-    items.dedup();
-    WantedValue::Set { items: items.into(), separator }
-}
-
-/// OpenAPI 3.2, 4.12.1: the whole query, by the media type of the parameter's `content`.
-fn wanted_query(parameter: &Parameter<'_>, example: &Example<'_>) -> Option<WantedValue> {
-    let json = parameter.media.and_then(MediaType::parse).is_some_and(|media| media.is_json());
-    let text = match example.compared() {
-        Shown::Data(value) if json => return Some(WantedValue::Json(value.to_json())),
-        Shown::Data(value) if value.is_mapping() => Cow::Owned(form(value)),
-        Shown::Data(value) => value.text()?,
-        Shown::Text(text) => text.into(),
-        Shown::File(bytes) => std::str::from_utf8(bytes).ok()?.trim().into(),
-    };
-    let text = text.strip_prefix('?').unwrap_or(&text);
-    if json {
-        let decoded = percent_decode_str(text).decode_utf8().ok()?;
-        return serde_json::from_str(&decoded).ok().map(WantedValue::Json);
-    }
-    Some(WantedValue::Pairs(pairs(text).into_iter().map(Into::into).collect()))
-}
-
-/// OpenAPI 3.2, 4.15.1: an object as a form; a pair for each item of an array, objects as JSON.
-fn form(value: Value<'_>) -> String {
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    for (key, value) in value.entries() {
-        match value.kind() {
-            Kind::Sequence => value.items().for_each(|item| {
-                form.append_pair(key.text(), &form_text(item));
-            }),
-            Kind::Null => {}
-            _ => {
-                form.append_pair(key.text(), &form_text(value));
-            }
-        }
-    }
-    form.finish()
-}
-
-/// The same as the fields that a request's form should have.
-fn wanted_form(value: Value<'_>) -> WantedBody {
-    let given = value.entries().filter(|(_, value)| value.kind() != Kind::Null);
-    let fields = given.map(|(key, value)| {
-        let wanted = match value.is_sequence() {
-            true => set(value.items().map(|item| form_text(item).into()), None),
-            false => WantedValue::One(form_text(value).into()),
-        };
-        (key.text().into(), wanted)
-    });
-    WantedBody::Form(fields.collect())
-}
-
-fn form_text(value: Value<'_>) -> String {
-    value.text().map_or_else(|| value.to_json().to_string(), Cow::into_owned)
-}
-
-fn wanted_body(example: &Example<'_>, syntax: Syntax) -> WantedBody {
-    let in_sequence = matches!(syntax, Syntax::Lines | Syntax::Records);
-    let text = match example.compared() {
-        Shown::Data(value) => match value.as_str() {
-            Some(text) => Cow::Borrowed(text),
-            None if in_sequence && value.is_sequence() => {
-                return WantedBody::Sequence(value.items().map(Value::to_json).collect());
-            }
-            None if syntax == Syntax::Form && value.is_mapping() => return wanted_form(value),
-            None => return WantedBody::Json(Arc::new(value.to_json())),
-        },
-        Shown::Text(text) => Cow::Borrowed(text),
-        Shown::File(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) => text.trim_start_matches('\u{feff}').into(),
-            Err(_) => return WantedBody::Bytes(bytes.clone()),
-        },
-    };
-    if in_sequence && let Some(items) = sequence(&text) {
-        return WantedBody::Sequence(items.into());
-    }
-    match syntax {
-        // A string that is JSON shows the JSON inside it.
-        Syntax::Json => WantedBody::Json(Arc::new(
-            serde_json::from_str(&text).unwrap_or_else(|_| text.into_owned().into()),
-        )),
-        _ => WantedBody::Text(text.into()),
     }
 }

@@ -15,7 +15,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use crate::config::{self, Changes, Delay, Level, Missing, Mode, Unmatched, Validate};
 use callback::{Chain, Plan};
 use choose::{Asked, Choice, Described, Exchanges, Made};
-use media::MediaType;
 use message::{Body, Context, Head, Moment, Request, Response};
 use offer::{Making, Offer};
 use problem::Problem;
@@ -56,6 +55,8 @@ pub mod violation;
 pub mod template;
 
 mod style;
+
+mod list;
 
 pub mod message;
 
@@ -519,12 +520,9 @@ impl Operation {
     fn problem(&self, choice: &Choice<'_>) -> Problem {
         let label = &self.label;
         match choice {
-            Choice::NotAcceptable => {
-                let replies = self.exchanges.all.iter().flat_map(|exchange| &exchange.replies);
-                let examples = replies.filter_map(|reply| reply.media.as_ref());
-                let offers = self.exchanges.responses.iter().flat_map(|response| &response.offers);
-                let offered = examples.chain(offers.map(|offer| &*offer.media)).map(MediaType::as_str);
-                let detail = format!("{label} answers as {}", listed(offered));
+            Choice::NotAcceptable(there) => {
+                let there = there.iter().map(|media| media.as_str());
+                let detail = format!("{label} answers as {}", listed(there));
                 Problem::new(problem::NOT_ACCEPTABLE, detail)
             }
             Choice::Rejected => {

@@ -1,6 +1,7 @@
 //! How a value is written in a request: the styles of parameters (OpenAPI 3.2, 4.12.3).
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use percent_encoding::percent_decode_str;
 
@@ -79,30 +80,29 @@ impl Writing {
 
     /// What a query, or a form that is written as one, has.
     pub fn query<'r>(&self, shape: Shape, query: &'r str) -> Written<'r> {
-        let own = || pairs(query).filter(|(name, _)| decode(name) == *self.name).map(|(_, value)| value);
         match (self.style, shape) {
             (Style::DeepObject, _) => self.deep_object(query),
             (_, Shape::Object) if self.explode => {
                 let all: Vec<_> = pairs(query).map(|(name, value)| (decode(name), decode(value))).collect();
                 if all.is_empty() { Written::Nothing } else { Written::Fields(all) }
             }
-            (_, Shape::Array) => {
-                let mut values = own();
-                match (values.next(), values.next()) {
-                    (None, _) => Written::Nothing,
-                    (Some(only), None) if !self.explode => self.delimited_raw(shape, only),
-                    _ => Written::Items(own().map(decode).collect()),
-                }
-            }
             _ => {
-                let mut values = own();
-                match (values.next(), values.next()) {
-                    (None, _) => Written::Nothing,
-                    (Some(only), None) if shape == Shape::Object => self.delimited_raw(shape, only),
-                    (Some(only), None) => Written::Scalar(decode(only)),
-                    (Some(_), Some(_)) => Written::Malformed("it is given more than once"),
-                }
+                let own = pairs(query).filter(|(name, _)| decode(name) == *self.name);
+                self.values(shape, own.map(|(_, value)| value))
             }
+        }
+    }
+
+    /// What the values are that stand under its name in a query or a form, as they came.
+    pub fn values<'r>(&self, shape: Shape, own: impl Iterator<Item = &'r str> + Clone) -> Written<'r> {
+        let mut values = own.clone();
+        match (shape, values.next(), values.next()) {
+            (_, None, _) => Written::Nothing,
+            (Shape::Array, Some(only), None) if !self.explode => self.delimited_raw(shape, only),
+            (Shape::Array, ..) => Written::Items(own.map(decode).collect()),
+            (Shape::Object, Some(only), None) => self.delimited_raw(shape, only),
+            (Shape::Scalar, Some(only), None) => Written::Scalar(decode(only)),
+            (_, Some(_), Some(_)) => Written::Malformed("it is given more than once"),
         }
     }
 
@@ -135,7 +135,7 @@ impl Writing {
     /// Parts between commas; with `explode` the fields of an object are `name=value`.
     fn simple<'r>(&self, shape: Shape, text: Cow<'r, str>) -> Written<'r> {
         if shape != Shape::Object || !self.explode {
-            return self.delimited(shape, text, ',');
+            return self.delimited(shape, text, self.separator());
         }
         let field = |part: &str| part.trim().split_once('=').map(|(name, value)| (owned(name), owned(value)));
         let fields: Option<Vec<_>> = text.split(',').take(MOST).map(field).collect();
@@ -144,11 +144,7 @@ impl Writing {
 
     /// A value of a query whose separators may stand for themselves, or be encoded with all the rest.
     fn delimited_raw<'r>(&self, shape: Shape, raw: &'r str) -> Written<'r> {
-        let separator = match self.style {
-            Style::SpaceDelimited => ' ',
-            Style::PipeDelimited => '|',
-            _ => ',',
-        };
+        let separator = self.separator();
         let plain = separator != ' ' && raw.contains(separator);
         if !plain {
             return self.delimited(shape, decode(raw), separator);
@@ -156,6 +152,15 @@ impl Writing {
         // What is encoded within a part is part of it.
         let parts: Vec<_> = raw.split(separator).take(MOST).map(decode).collect();
         of_parts(shape, parts, || decode(raw))
+    }
+
+    /// What stands between parts of one text. Swagger 2.0 has these styles in paths and headers too.
+    fn separator(&self) -> char {
+        match self.style {
+            Style::SpaceDelimited => ' ',
+            Style::PipeDelimited => '|',
+            _ => ',',
+        }
     }
 
     fn delimited<'r>(&self, shape: Shape, text: Cow<'r, str>, separator: char) -> Written<'r> {
@@ -183,8 +188,17 @@ fn owned(text: &str) -> Cow<'static, str> {
     Cow::Owned(text.to_owned())
 }
 
+/// The values of a query or a form by their decoded names, as they came.
+pub fn by_name(query: &str) -> HashMap<Cow<'_, str>, Vec<&str>> {
+    let mut found: HashMap<_, Vec<_>> = HashMap::new();
+    for (name, value) in pairs(query) {
+        found.entry(decode(name)).or_default().push(value);
+    }
+    found
+}
+
 /// The pairs of a query, as they came.
-fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> + Clone {
     let pairs = query.split('&').filter(|pair| !pair.is_empty()).take(MOST);
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }

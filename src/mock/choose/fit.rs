@@ -1,52 +1,58 @@
 //! How well an exchange fits a request.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use percent_encoding::percent_decode_str;
+use serde_json::Value as Json;
 
 use super::Exchange;
+use crate::mock::media::{ContentType, MediaType};
 use crate::mock::message::Request;
-use crate::spec::document::Location;
+use crate::mock::style::{self, Shape, Writing, Written};
 
-/// A value that an exchange gives for a parameter.
-#[derive(Debug)]
+/// A value that an exchange gives for a parameter, or for a field of a form.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Wanted {
-    pub name: Box<str>,
-    pub location: Location,
+    pub writing: Arc<Writing>,
     pub value: WantedValue,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum WantedValue {
     /// A scalar, by its text.
     One(Box<str>),
-    /// An array, whatever the order.
-    Set {
-        /// Sorted, each once.
-        items: Box<[Box<str>]>,
-        /// What stands between the items of one text, where that is no comma.
-        separator: Option<char>,
-    },
+    /// An array, whatever the order: sorted, each once.
+    Set(Box<[Box<str>]>),
+    /// Fields of an object; others may stand beside them.
+    Fields(Box<[(Box<str>, WantedValue)]>),
     /// The whole query by its pairs, as [`pairs`] gives them.
     Pairs(Box<[Box<str>]>),
-    /// The whole query as JSON.
-    Json(serde_json::Value),
+    /// What is written as JSON.
+    Json(Json),
 }
 
 /// A body that an exchange gives for the request.
 #[derive(Debug, Clone, PartialEq)]
-pub enum WantedBody {
-    Json(Arc<serde_json::Value>),
+pub struct WantedBody {
+    /// None where the document names none that can be read.
+    pub media: Option<Arc<MediaType>>,
+    pub content: WantedContent,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum WantedContent {
+    Json(Arc<Json>),
     Text(Arc<str>),
     /// A sequential media type's items.
-    Sequence(Arc<[serde_json::Value]>),
+    Sequence(Arc<[Json]>),
     /// What is no text, byte for byte.
     Bytes(Bytes),
     /// Fields of an urlencoded form; others may stand beside them, as with parameters.
-    Form(Arc<[(Box<str>, WantedValue)]>),
+    Form(Arc<[Wanted]>),
 }
 
 /// More is better: a body that fits, then the number of values.
@@ -59,8 +65,29 @@ pub struct Fit {
 /// A request's values, found once for all exchanges.
 pub struct Values<'r, 'a> {
     request: &'a Request<'r>,
-    found: Vec<(Location, &'a str, Vec<Cow<'r, str>>)>,
-    form: Option<HashMap<Cow<'r, str>, Vec<Cow<'r, str>>>>,
+    sent: ContentType<'r>,
+    found: Vec<(&'a Writing, Discriminant<WantedValue>, Found<'r>)>,
+    form: OnceCell<HashMap<Cow<'r, str>, Vec<&'r str>>>,
+    fields: HashMap<(&'a Writing, Discriminant<WantedValue>), Found<'r>>,
+}
+
+/// What a request has where an exchange gives a value.
+enum Found<'r> {
+    Nothing,
+    Malformed,
+    Texts(Texts<'r>),
+    Fields(HashMap<Cow<'r, str>, Texts<'r>>),
+    Pairs(Vec<String>),
+    Json(Cow<'r, str>, Option<Json>),
+}
+
+/// The texts under one name.
+#[derive(Default)]
+struct Texts<'r> {
+    all: Vec<Cow<'r, str>>,
+    /// Sorted, each once, for arrays; and what stands between commas, where it is one text.
+    set: OnceCell<Box<[Box<str>]>>,
+    parts: OnceCell<Box<[Box<str>]>>,
 }
 
 impl Exchange {
@@ -76,7 +103,7 @@ impl Exchange {
 
     /// Whether its parameters fit, whatever the body.
     pub(super) fn parameters_fit<'m>(&'m self, values: &mut Values<'_, 'm>) -> bool {
-        self.parameters.iter().all(|wanted| wanted.fits(values))
+        self.parameters.iter().all(|wanted| wanted.value.fits(values.of(wanted)))
     }
 }
 
@@ -87,58 +114,103 @@ impl Fit {
     }
 }
 
-impl Wanted {
-    fn fits<'m>(&'m self, values: &mut Values<'_, 'm>) -> bool {
-        if let WantedValue::Json(wanted) = &self.value {
-            let query = percent_decode_str(values.request.head.query.unwrap_or_default());
-            let found: Option<serde_json::Value> = serde_json::from_slice(&Cow::from(query)).ok();
-            return found.is_some_and(|found| equal(wanted, &found));
-        }
-        self.value.fits(values.of(self.location, &self.name))
-    }
-}
-
 impl WantedValue {
-    fn fits(&self, found: &[Cow<'_, str>]) -> bool {
+    /// Sorted, each once. What is one empty text is written as an empty array is.
+    pub fn set(items: impl Iterator<Item = Box<str>>) -> Self {
+        let mut items: Vec<_> = items.collect();
+        items.sort_unstable();
+        items.dedup();
+        if matches!(&*items, [only] if only.is_empty()) {
+            items.clear();
+        }
+        WantedValue::Set(items.into())
+    }
+
+    fn fits(&self, found: &Found<'_>) -> bool {
+        match (self, found) {
+            (WantedValue::Fields(wanted), Found::Fields(found)) => wanted
+                .iter()
+                .all(|(name, value)| found.get(&**name).is_some_and(|texts| value.fits_texts(texts))),
+            (WantedValue::Pairs(wanted), Found::Pairs(found)) => {
+                found.iter().map(String::as_str).eq(wanted.iter().map(AsRef::as_ref))
+            }
+            (WantedValue::Json(wanted), Found::Json(text, found)) => {
+                let same = found.as_ref().is_some_and(|found| equal(wanted, found));
+                same || wanted.as_str() == Some(text)
+            }
+            // An empty array is not written at all.
+            (WantedValue::Set(wanted), Found::Nothing) => wanted.is_empty(),
+            (wanted, Found::Texts(texts)) => wanted.fits_texts(texts),
+            _ => false,
+        }
+    }
+
+    fn fits_texts(&self, texts: &Texts<'_>) -> bool {
         match self {
-            WantedValue::One(value) => matches!(found, [only] if **only == **value),
-            WantedValue::Pairs(pairs) => found.iter().map(AsRef::as_ref).eq(pairs.iter().map(AsRef::as_ref)),
-            // A whole query, which its parameter looks at.
-            WantedValue::Json(_) => false,
-            WantedValue::Set { items, separator } => match found {
-                // `a=1&a=2` and `a=1,2` are two ways to write one array.
-                [only] => separator
-                    .iter()
-                    .chain(&[','])
-                    .any(|separator| is_set(only.split(*separator).map(str::trim), items)),
-                many => is_set(many.iter().map(AsRef::as_ref), items),
+            WantedValue::One(wanted) => matches!(&*texts.all, [only] if **only == **wanted),
+            WantedValue::Set(wanted) => texts.is_set(wanted),
+            WantedValue::Json(wanted) => match &*texts.all {
+                [only] => serde_json::from_str(only).is_ok_and(|found| equal(wanted, &found)),
+                _ => false,
             },
+            WantedValue::Fields(_) | WantedValue::Pairs(_) => false,
         }
     }
 }
 
-fn is_set<'v>(found: impl Iterator<Item = &'v str>, wanted: &[Box<str>]) -> bool {
-    let mut found: Vec<&str> = found.collect();
-    found.sort_unstable();
-    found.dedup();
-    found.iter().copied().eq(wanted.iter().map(AsRef::as_ref))
+impl<'r> Texts<'r> {
+    fn new(all: Vec<Cow<'r, str>>) -> Self {
+        Texts { all, ..Texts::default() }
+    }
+
+    fn is_set(&self, wanted: &[Box<str>]) -> bool {
+        let set = self.set.get_or_init(|| {
+            distinct(
+                self.all.iter().map(|text| &**text).filter(|text| self.all.len() > 1 || !text.is_empty()),
+            )
+        });
+        // `a=1&a=2` and `a=1,2` are two ways to write one array.
+        let parts = || match &*self.all {
+            [only] => &**self.parts.get_or_init(|| distinct(only.split(',').map(str::trim))),
+            _ => &[][..],
+        };
+        **set == *wanted || *parts() == *wanted
+    }
+}
+
+/// Sorted, each once.
+fn distinct<'t>(texts: impl Iterator<Item = &'t str>) -> Box<[Box<str>]> {
+    let mut texts: Vec<Box<str>> = texts.map(Into::into).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    texts.into()
 }
 
 impl WantedBody {
-    fn fits(&self, values: &mut Values<'_, '_>) -> bool {
+    fn fits<'m>(&'m self, values: &mut Values<'_, 'm>) -> bool {
+        self.is_described(values.sent) && self.content.fits(values)
+    }
+
+    /// Whether the request says that its body is of this media type, or says nothing. curl says of every
+    /// body that it is a form, unless it is told otherwise.
+    fn is_described(&self, sent: ContentType<'_>) -> bool {
+        sent.is_form() || self.media.as_ref().is_none_or(|media| sent.fits(media))
+    }
+}
+
+impl WantedContent {
+    fn fits<'m>(&'m self, values: &mut Values<'_, 'm>) -> bool {
         let body = values.request.body;
         match self {
-            WantedBody::Json(wanted) => body.json().is_some_and(|body| equal(wanted, body)),
-            WantedBody::Sequence(wanted) => body.sequence().is_some_and(|body| {
+            WantedContent::Json(wanted) => body.json().is_some_and(|body| equal(wanted, body)),
+            WantedContent::Sequence(wanted) => body.sequence().is_some_and(|body| {
                 body.len() == wanted.len()
                     && body.iter().zip(&**wanted).all(|(body, wanted)| equal(wanted, body))
             }),
-            WantedBody::Bytes(wanted) => body.bytes() == wanted,
-            WantedBody::Text(wanted) => body.text().is_some_and(|body| body.trim() == wanted.trim()),
-            WantedBody::Form(fields) => {
-                let form = values.form();
-                let of = |name: &str| form.get(name).map_or(&[][..], Vec::as_slice);
-                fields.iter().all(|(name, value)| value.fits(of(name)))
+            WantedContent::Bytes(wanted) => body.bytes() == wanted,
+            WantedContent::Text(wanted) => body.text().is_some_and(|body| body.trim() == wanted.trim()),
+            WantedContent::Form(fields) => {
+                fields.iter().all(|wanted| wanted.value.fits(values.field(wanted)))
             }
         }
     }
@@ -146,43 +218,68 @@ impl WantedBody {
 
 impl<'r, 'a> Values<'r, 'a> {
     pub fn new(request: &'a Request<'r>) -> Self {
-        Values { request, found: Vec::new(), form: None }
+        Values {
+            request,
+            sent: ContentType::of(request.head.headers),
+            found: Vec::new(),
+            form: OnceCell::new(),
+            fields: HashMap::new(),
+        }
     }
 
-    /// The body's fields, as if it were an urlencoded form.
-    fn form(&mut self) -> &HashMap<Cow<'r, str>, Vec<Cow<'r, str>>> {
-        let body = self.request.body;
-        self.form.get_or_insert_with(|| {
-            let mut fields: HashMap<_, Vec<_>> = HashMap::new();
-            for (name, value) in url::form_urlencoded::parse(body.bytes()) {
-                fields.entry(name).or_default().push(value);
-            }
-            fields
-        })
-    }
-
-    fn of(&mut self, location: Location, name: &'a str) -> &[Cow<'r, str>] {
-        let known = self.found.iter().position(|(place, known, _)| *place == location && *known == name);
+    /// What the request has for a parameter.
+    fn of(&mut self, wanted: &'a Wanted) -> &Found<'r> {
+        let (writing, value) = (&*wanted.writing, discriminant(&wanted.value));
+        let known =
+            self.found.iter().position(|(own, kind, _)| std::ptr::eq(*own, writing) && *kind == value);
         let at = known.unwrap_or_else(|| {
-            let values = self.read(location, name);
-            self.found.push((location, name, values));
+            let found = match wanted.value {
+                // As it came, since a decoded `&` is no separator.
+                WantedValue::Pairs(_) => Found::Pairs(pairs(self.request.head.query.unwrap_or_default())),
+                _ => found(&wanted.value, |shape| writing.read(shape, self.request)),
+            };
+            self.found.push((writing, value, found));
             self.found.len() - 1
         });
         &self.found[at].2
     }
 
-    fn read(&self, location: Location, name: &str) -> Vec<Cow<'r, str>> {
-        let request = self.request;
-        match location {
-            Location::Path => request.param(name).map(Cow::Borrowed).into_iter().collect(),
-            Location::Query => request.queries(name).collect(),
-            Location::Header => {
-                request.header(name).map(|value| Cow::Borrowed(value.trim())).into_iter().collect()
+    /// What the body has for a field, as if it were an urlencoded form.
+    fn field(&mut self, wanted: &'a Wanted) -> &Found<'r> {
+        let (writing, body) = (&*wanted.writing, self.request.body.text().unwrap_or_default());
+        let form = self.form.get_or_init(|| style::by_name(body));
+        self.fields.entry((writing, discriminant(&wanted.value))).or_insert_with(|| {
+            let own = form.get(&*writing.name).map_or(&[][..], Vec::as_slice);
+            found(&wanted.value, |shape| match shape {
+                Shape::Object => writing.query(shape, body),
+                _ => writing.values(shape, own.iter().copied()),
+            })
+        })
+    }
+}
+
+/// What a request has, to be compared with values such as `wanted`.
+fn found<'r>(wanted: &WantedValue, read: impl FnOnce(Shape) -> Written<'r>) -> Found<'r> {
+    let shape = match wanted {
+        WantedValue::One(_) | WantedValue::Pairs(_) | WantedValue::Json(_) => Shape::Scalar,
+        WantedValue::Set(_) => Shape::Array,
+        WantedValue::Fields(_) => Shape::Object,
+    };
+    match (wanted, read(shape)) {
+        (WantedValue::Json(_), Written::Scalar(text)) => {
+            let json = serde_json::from_str(&text).ok();
+            Found::Json(text, json)
+        }
+        (_, Written::Nothing) => Found::Nothing,
+        (_, Written::Malformed(_)) => Found::Malformed,
+        (_, Written::Scalar(text)) => Found::Texts(Texts::new(vec![text])),
+        (_, Written::Items(items)) => Found::Texts(Texts::new(items)),
+        (_, Written::Fields(fields)) => {
+            let mut by_name: HashMap<_, Texts<'_>> = HashMap::new();
+            for (name, value) in fields {
+                by_name.entry(name).or_default().all.push(value);
             }
-            Location::Querystring => {
-                pairs(request.head.query.unwrap_or_default()).into_iter().map(Cow::Owned).collect()
-            }
-            Location::Cookie => request.cookie(name).into_iter().collect(),
+            Found::Fields(by_name)
         }
     }
 }
@@ -200,8 +297,8 @@ pub fn pairs(query: &str) -> Vec<String> {
 }
 
 /// JSON equality, numbers by value: `1` is `1.0`.
-fn equal(a: &serde_json::Value, b: &serde_json::Value) -> bool {
-    use serde_json::Value::{Array, Number, Object};
+fn equal(a: &Json, b: &Json) -> bool {
+    use Json::{Array, Number, Object};
     match (a, b) {
         // Two integers are equal or not; as floats large ones that differ would be.
         (Number(a), Number(b)) if a.is_f64() || b.is_f64() => a.as_f64() == b.as_f64(),

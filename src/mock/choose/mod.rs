@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use super::media::{Accept, MediaType};
+use super::media::{Accept, Liking, MediaType};
 use super::message::Request;
 use super::offer::Offer;
 use super::reply::Reply;
@@ -15,7 +15,7 @@ mod fit;
 
 mod prefer;
 
-pub use fit::{Wanted, WantedBody, WantedValue, pairs};
+pub use fit::{Wanted, WantedBody, WantedContent, WantedValue, pairs};
 pub use prefer::Asked;
 
 /// What one example name joins across parameters, request body and one response.
@@ -67,8 +67,8 @@ pub enum Choice<'m> {
     Empty(&'m Described, &'m Reply),
     /// An instance of the schema.
     Instance(&'m Described, &'m Offer, Made),
-    /// There are examples, in media types that the client does not accept.
-    NotAcceptable,
+    /// What there is has these media types, and the client accepts none of them.
+    NotAcceptable(Vec<&'m MediaType>),
     /// None of the examples fits, and `unmatched` is `reject`.
     Rejected,
     /// The request is for the upstream.
@@ -112,10 +112,13 @@ impl Exchanges {
             (None, Unmatched::Reject) if self.usual().iter().any(Exchange::asks) => {
                 // Those whose media type the client does not accept leave before anything fits.
                 let left = |exchange: &Exchange| exchange.asks() && exchange.reply(&accept).is_some();
-                if self.usual().iter().any(left) { Choice::Rejected } else { Choice::NotAcceptable }
+                match self.usual().iter().any(left) {
+                    true => Choice::Rejected,
+                    false => not_acceptable(self.usual().iter().filter(|exchange| exchange.asks()), None),
+                }
             }
             (None, Unmatched::Generate) => self.instance(self.preferred(), Made::Fixed, &accept),
-            (None, _) => self.first(self.preferred(), &accept, refused),
+            (None, _) => self.first(self.preferred(), &accept, &refused),
         }
     }
 
@@ -145,7 +148,7 @@ impl Exchanges {
     }
 
     /// Where there is nothing to compare, the first exchange fits every request.
-    fn bare(&self, accept: &Accept) -> Choice<'_> {
+    fn bare(&self, accept: &Accept<'_>) -> Choice<'_> {
         let preferred = self.preferred().filter(|_| self.bare);
         let own = preferred.map_or(&[][..], |response| &response.exchanges);
         let mut first = self.numbered(own);
@@ -175,7 +178,7 @@ impl Exchanges {
             return match named {
                 Some(named) => match named.reply(&accept) {
                     Some(reply) => Choice::Exchange { exchange: named, reply },
-                    None => Choice::NotAcceptable,
+                    None => not_acceptable(std::iter::once(named), None),
                 },
                 None => Choice::NoSuchExample(name.to_string(), response),
             };
@@ -184,42 +187,50 @@ impl Exchanges {
             return self.instance(response.or(self.preferred()), Made::Random, &accept);
         }
         let (best, refused) = best(self.of(response), request, &accept);
-        best.map_or_else(|| self.first(response, &accept, refused), |(_, choice)| choice)
+        best.map_or_else(|| self.first(response, &accept, &refused), |(_, choice)| choice)
     }
 
     /// The first exchange of a response that is accepted; where it has none, what it has instead: no
-    /// content, or a schema.
+    /// content, or a schema. `refused` has what fits and is not accepted.
     fn first<'m>(
         &'m self,
         response: Option<&'m Described>,
-        accept: &Accept,
-        mut refused: bool,
+        accept: &Accept<'_>,
+        refused: &[&'m Exchange],
     ) -> Choice<'m> {
-        let Some(response) = response else {
-            return if refused { Choice::NotAcceptable } else { Choice::Nothing };
-        };
-        for exchange in self.numbered(&response.exchanges) {
-            match exchange.reply(accept) {
-                Some(reply) => return Choice::Exchange { exchange, reply },
-                None => refused = true,
-            }
+        let own = || response.into_iter().flat_map(|response| self.numbered(&response.exchanges));
+        if let Some((exchange, reply)) = own().find_map(|exchange| Some((exchange, exchange.reply(accept)?)))
+        {
+            return Choice::Exchange { exchange, reply };
         }
-        match &response.empty {
-            Some(reply) => Choice::Empty(response, reply),
-            None => match response.offer(accept) {
-                Some(offer) => Choice::Instance(response, offer, Made::Fixed),
-                None if refused || !response.offers.is_empty() => Choice::NotAcceptable,
-                None => Choice::Nothing,
-            },
+        if let Some((response, reply)) =
+            response.and_then(|response| Some((response, response.empty.as_ref()?)))
+        {
+            return Choice::Empty(response, reply);
+        }
+        if let Some((response, offer)) =
+            response.and_then(|response| Some((response, response.offer(accept)?)))
+        {
+            return Choice::Instance(response, offer, Made::Fixed);
+        }
+        let there = refused.iter().copied().chain(own());
+        match not_acceptable(there, response) {
+            Choice::NotAcceptable(media) if media.is_empty() => Choice::Nothing,
+            choice => choice,
         }
     }
 
     /// An instance of a response's schema; where it has none, its examples.
-    fn instance<'m>(&'m self, response: Option<&'m Described>, made: Made, accept: &Accept) -> Choice<'m> {
+    fn instance<'m>(
+        &'m self,
+        response: Option<&'m Described>,
+        made: Made,
+        accept: &Accept<'_>,
+    ) -> Choice<'m> {
         let offer = response.and_then(|response| Some((response, response.offer(accept)?)));
         match offer {
             Some((response, offer)) if offer.has_schema() => Choice::Instance(response, offer, made),
-            _ => self.first(response, accept, false),
+            _ => self.first(response, accept, &[]),
         }
     }
 
@@ -240,7 +251,7 @@ impl Exchanges {
         let first = codes.first()?;
         let general = || Some((*first, self.response(*first)?));
         let (code, response) = codes.iter().find_map(own).or_else(general)?;
-        Some((StatusCode::from_u16(code).ok()?, self.first(Some(response), &accept, false)))
+        Some((StatusCode::from_u16(code).ok()?, self.first(Some(response), &accept, &[])))
     }
 
     /// OpenAPI 3.1, 4.8.16: a code comes before its range, a range before `default`. What is no final
@@ -271,13 +282,13 @@ impl Exchanges {
     }
 }
 
-/// The exchange that fits best; and whether one that would fit better is not accepted.
+/// The exchange that fits best; and those that would fit better and are not accepted.
 fn best<'m>(
     exchanges: impl Iterator<Item = &'m Exchange>,
     request: &Request<'_>,
-    accept: &Accept,
-) -> (Option<(fit::Fit, Choice<'m>)>, bool) {
-    let mut refused = false;
+    accept: &Accept<'_>,
+) -> (Option<(fit::Fit, Choice<'m>)>, Vec<&'m Exchange>) {
+    let mut refused = Vec::new();
     let mut best: Option<(fit::Fit, Choice<'m>)> = None;
     let mut values = fit::Values::new(request);
     for exchange in exchanges.filter(|exchange| exchange.asks()) {
@@ -287,15 +298,25 @@ fn best<'m>(
         }
         match exchange.reply(accept) {
             Some(reply) => best = Some((fit, Choice::Exchange { exchange, reply })),
-            None => refused = true,
+            None => refused.push(exchange),
         }
     }
     (best, refused)
 }
 
+/// What there is in place of what the client accepts.
+fn not_acceptable<'m>(
+    exchanges: impl Iterator<Item = &'m Exchange>,
+    response: Option<&'m Described>,
+) -> Choice<'m> {
+    let examples = exchanges.flat_map(|exchange| &exchange.replies).filter_map(|reply| reply.media.as_ref());
+    let offers = response.into_iter().flat_map(|response| &response.offers);
+    Choice::NotAcceptable(examples.chain(offers.map(|offer| &*offer.media)).collect())
+}
+
 impl Described {
     /// The media type that the client likes best.
-    fn offer(&self, accept: &Accept) -> Option<&Offer> {
+    fn offer(&self, accept: &Accept<'_>) -> Option<&Offer> {
         preferred(&self.offers, accept, |offer| Some(&offer.media))
     }
 
@@ -312,7 +333,7 @@ impl Exchange {
     }
 
     /// The reply in the media type that the client likes best.
-    fn reply(&self, accept: &Accept) -> Option<&Reply> {
+    fn reply(&self, accept: &Accept<'_>) -> Option<&Reply> {
         if let ([only], true) = (&*self.replies, accept.takes_all()) {
             return Some(only);
         }
@@ -320,20 +341,21 @@ impl Exchange {
     }
 }
 
-/// Of several the one in the media type that the client likes best; without a preference JSON, then the
-/// type that the client names, then the first.
+/// Of several the one in the media type that the client likes best; of those that it likes as much JSON,
+/// then the first.
 fn preferred<'m, T>(
     offered: &'m [T],
-    accept: &Accept,
+    accept: &Accept<'_>,
     media: impl Fn(&T) -> Option<&MediaType>,
 ) -> Option<&'m T> {
-    let mut best: Option<((u16, bool, bool), &T)> = None;
+    let mut best: Option<((Liking, bool), &T)> = None;
     for one in offered {
         let rank = match media(one) {
-            Some(media) => (accept.quality(media), media.is_json(), accept.names(media)),
-            None => (1000, false, false),
+            Some(media) => accept.liking(media).map(|liking| (liking, media.is_json())),
+            None => Some((Liking::OF_NO_CONTENT, false)),
         };
-        if rank.0 > 0 && best.is_none_or(|(known, _)| rank > known) {
+        let Some(rank) = rank else { continue };
+        if best.is_none_or(|(known, _)| rank > known) {
             best = Some((rank, one));
         }
     }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use http::HeaderValue;
 
+use crate::mock::list;
 use crate::mock::message::Head;
 
 /// A status, an example's name, chance, or several of them.
@@ -25,12 +26,13 @@ impl<'r> Asked<'r> {
     pub fn of(head: &Head<'r>) -> Option<Self> {
         let mut asked = Asked::default();
         for field in head.headers.get_all("prefer") {
-            let mut rest = std::str::from_utf8(field.as_bytes()).unwrap_or("");
-            while !rest.is_empty() {
-                let (preference, after) = cut(rest, b',');
-                let (name, value) = read(preference);
-                asked.take(name, value);
-                rest = after;
+            for preference in list::members(std::str::from_utf8(field.as_bytes()).unwrap_or("")) {
+                // Its own parameters say nothing here.
+                let (preference, _) = list::cut(preference, b';');
+                let named = list::parameters(preference).next();
+                if let (name, Some(value)) = named.unwrap_or((preference.trim(), Some("".into()))) {
+                    asked.take(name, value);
+                }
             }
         }
         if let Some(query) = head.query.filter(|query| query.contains("__")) {
@@ -73,47 +75,6 @@ impl<'r> Asked<'r> {
         let applied = applied.join(", ");
         HeaderValue::from_bytes(applied.as_bytes()).ok().filter(|_| !applied.is_empty())
     }
-}
-
-/// A preference's name and value; its parameters say nothing here.
-fn read(preference: &str) -> (&str, Cow<'_, str>) {
-    let (preference, _) = cut(preference, b';');
-    let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
-    let value = value.trim();
-    let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
-    let value = match quoted {
-        Some(text) if text.contains('\\') => Cow::Owned(unescaped(text)),
-        Some(text) => Cow::Borrowed(text),
-        None => Cow::Borrowed(value),
-    };
-    (name.trim(), value)
-}
-
-/// What is before and after the first separator that stands outside quotes.
-fn cut(text: &str, separator: u8) -> (&str, &str) {
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            byte if byte == separator && !quoted => return (&text[..at], &text[at + 1..]),
-            _ => {}
-        }
-    }
-    (text, "")
-}
-
-fn unescaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '\\' => out.extend(characters.next()),
-            character => out.push(character),
-        }
-    }
-    out
 }
 
 fn status(text: &str) -> Option<u16> {

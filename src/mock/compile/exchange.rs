@@ -8,14 +8,15 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
-use super::{BAD_HEADER, Compiler, made, wanted_body, wanted_query, wanted_value};
+use super::{BAD_HEADER, Compiler, made, wanted};
 use crate::diagnostic::{Code, Severity};
 use crate::mock::body;
-use crate::mock::choose::{Described, Exchange, Exchanges, Wanted, WantedBody};
+use crate::mock::choose::{Described, Exchange, Exchanges, Wanted, WantedBody, WantedContent};
 use crate::mock::media::{MediaType, Syntax};
 use crate::mock::offer::Offer;
 use crate::mock::reply::{Content, Fields, Reply};
 use crate::mock::route::Captured;
+use crate::mock::style::Writing;
 use crate::mock::template::Template;
 use crate::spec::document::{Example, Field, Location, Media, Parameter, Response, StatusPattern};
 
@@ -79,8 +80,19 @@ enum Text {
 
 /// A form whose fields are described one by one, and their examples by name.
 struct Form<'r, 't> {
-    media: &'r Media<'t>,
+    kind: Option<Arc<MediaType>>,
+    writings: Vec<Arc<Writing>>,
     examples: Named<'r, 't>,
+}
+
+/// What examples ask of requests, by their names.
+struct Asking<'r, 't> {
+    parameters: Named<'r, 't>,
+    /// How each parameter is written, if it has examples that are compared.
+    writings: Vec<Option<Arc<Writing>>>,
+    bodies: Named<'r, 't>,
+    kinds: Vec<Option<Arc<MediaType>>>,
+    forms: Vec<Form<'r, 't>>,
 }
 
 /// Examples by their name, each with the number of the list that it is from.
@@ -95,10 +107,7 @@ impl<'t> Compiler<'_, 't> {
             operation.responses.iter().filter(|response| !response.status.is_informational()).collect();
         let Answers { usual, others, empties, offers } = self.answers(label, &responses);
         let preferred = preferred(&responses, &usual, &empties);
-        let parameters = named(operation.parameters.iter().map(|parameter| &*parameter.examples));
-        let bodies = named(operation.bodies.iter().map(|media| &*media.examples));
-        let forms = operation.bodies.iter().filter(|media| !media.fields.is_empty());
-        let forms: Vec<_> = forms.map(Form::of).collect();
+        let asking = self.asking();
         let first: HashMap<_, _> = usual.iter().enumerate().map(|(at, answer)| (answer.name, at)).collect();
         let mut own = vec![Vec::new(); responses.len()];
         let count = usual.len();
@@ -108,10 +117,7 @@ impl<'t> Compiler<'_, 't> {
             let same = first.get(&name).and_then(|at| all.get(*at));
             let (parameters, bodies) = match same {
                 Some(same) => (same.parameters.clone(), same.bodies.clone()),
-                None => {
-                    let forms = forms.iter().filter_map(|form| form.wanted(name));
-                    (self.parameters(parameters.get(&name)), self.bodies(bodies.get(&name), forms))
-                }
+                None => (self.parameters(&asking, name), self.bodies(&asking, name)),
             };
             all.push(Exchange { name: name.map(Into::into), parameters, bodies, replies: replies.into() });
         }
@@ -324,51 +330,64 @@ impl<'t> Compiler<'_, 't> {
         header.made.entry(number).or_insert_with(make).clone()
     }
 
-    /// `given` has the examples of one name, with the number of the parameter that has each.
-    fn parameters(&self, given: Option<&Vec<(usize, &Example<'t>)>>) -> Arc<[Wanted]> {
-        let wanted = given.into_iter().flatten().filter_map(|(number, example)| {
-            let parameter = &self.operation.parameters[*number];
-            if !is_compared(parameter) {
-                return None;
-            }
-            let value = match parameter.location {
-                Location::Querystring => wanted_query(parameter, example)?,
-                _ => wanted_value(&parameter.into(), example)?,
-            };
-            Some(Wanted { name: parameter.name.into(), location: parameter.location, value })
+    fn asking<'r>(&mut self) -> Asking<'r, 't>
+    where
+        Self: 'r,
+    {
+        let operation = self.operation;
+        let compared = |parameter: &&Parameter<'t>| is_compared(parameter) && !parameter.examples.is_empty();
+        let writing =
+            |parameter| Some(parameter).filter(compared).map(|parameter| Arc::new(parameter.into()));
+        let kinds: Vec<_> = operation.bodies.iter().map(|media| self.known(media.name)).collect();
+        let forms = operation.bodies.iter().zip(&kinds).filter(|(media, _)| !media.fields.is_empty());
+        Asking {
+            parameters: named(operation.parameters.iter().map(|parameter| &*parameter.examples)),
+            writings: operation.parameters.iter().map(writing).collect(),
+            bodies: named(operation.bodies.iter().map(|media| &*media.examples)),
+            forms: forms.map(|(media, kind)| Form::of(media, kind.clone())).collect(),
+            kinds,
+        }
+    }
+
+    fn parameters(&self, asking: &Asking<'_, 't>, name: Option<&str>) -> Arc<[Wanted]> {
+        let given = asking.parameters.get(&name).into_iter().flatten();
+        let wanted = given.filter_map(|(number, example)| {
+            let writing = asking.writings[*number].as_ref()?;
+            let value = wanted::parameter(&self.operation.parameters[*number], writing, example)?;
+            Some(Wanted { writing: writing.clone(), value })
         });
         wanted.collect()
     }
 
-    /// As [`Self::parameters`], with the number of the media type. Forms have their examples themselves.
-    fn bodies(
-        &mut self,
-        given: Option<&Vec<(usize, &Example<'t>)>>,
-        forms: impl Iterator<Item = WantedBody>,
-    ) -> Arc<[WantedBody]> {
-        let wanted = given.into_iter().flatten().map(|(number, example)| {
-            let media = &self.operation.bodies[*number];
-            let syntax = MediaType::parse(media.name).map_or(Syntax::Other, |media| media.syntax());
-            let wanted = self.shared.wanted.entry(made(example.data.unwrap_or(example.at), syntax));
-            wanted.or_insert_with(|| wanted_body(example, syntax)).clone()
+    /// Forms have their examples themselves.
+    fn bodies(&mut self, asking: &Asking<'_, 't>, name: Option<&str>) -> Arc<[WantedBody]> {
+        let given = asking.bodies.get(&name).into_iter().flatten();
+        let wanted = given.map(|(number, example)| {
+            let media = asking.kinds[*number].clone();
+            let syntax = media.as_ref().map_or(Syntax::Other, |media| media.syntax());
+            let content = self.shared.wanted.entry(made(example.data.unwrap_or(example.at), syntax));
+            let content = content.or_insert_with(|| wanted::body(example, syntax)).clone();
+            WantedBody { media, content }
         });
-        wanted.chain(forms).collect()
+        wanted.chain(asking.forms.iter().filter_map(|form| form.wanted(name))).collect()
     }
 }
 
 impl<'r, 't> Form<'r, 't> {
-    fn of(media: &'r Media<'t>) -> Self {
-        Form { media, examples: named(media.fields.iter().map(|field| &*field.examples)) }
+    fn of(media: &'r Media<'t>, kind: Option<Arc<MediaType>>) -> Self {
+        let writings = media.fields.iter().map(|field| Arc::new(field.into())).collect();
+        Form { kind, writings, examples: named(media.fields.iter().map(|field| &*field.examples)) }
     }
 
     /// The fields that have an example of that name.
     fn wanted(&self, name: Option<&str>) -> Option<WantedBody> {
         let wanted = self.examples.get(&name)?.iter().filter_map(|(number, example)| {
-            let field = &self.media.fields[*number];
-            Some((field.name.into(), wanted_value(&field.into(), example)?))
+            let writing = &self.writings[*number];
+            Some(Wanted { writing: writing.clone(), value: wanted::value(writing, example)? })
         });
         let fields: Arc<[_]> = wanted.collect();
-        (!fields.is_empty()).then_some(WantedBody::Form(fields))
+        let content = WantedContent::Form(fields.clone());
+        (!fields.is_empty()).then(|| WantedBody { media: self.kind.clone(), content })
     }
 }
 
