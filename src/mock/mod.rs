@@ -54,6 +54,8 @@ pub mod violation;
 
 pub mod template;
 
+mod text;
+
 mod style;
 
 mod list;

@@ -3,51 +3,201 @@
 //! What the document says is compiled when the first request asks, schema by schema, and kept by
 //! [`Schemas`]; an operation that says nothing of its requests has no [`Contract`] at all.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use serde_json::Value as Json;
 
 use super::message::Request;
-use super::schema::Schemas;
-use super::violation::Violation;
-use crate::config::Config;
-use crate::spec::document::Operation;
-use crate::spec::kept::Texts;
+use super::schema::{Misfit, Schemas, Validator};
+use super::violation::{Place, Violation};
+use crate::config::{Config, Level};
+use crate::spec::document::{self, Operation};
+use crate::spec::kept::{Schema, Texts};
+use crate::spec::schema::Direction;
+use crate::tree::{Spot, Tree, Value};
+use body::Body;
+use parameter::Parameter;
+use response::Response;
+
+mod parameter;
+
+mod response;
+
+mod body;
+
+mod content;
+
+/// Violations of one message.
+const MOST: usize = 20;
 
 /// What an operation says of its requests and responses.
 #[derive(Debug)]
-pub struct Contract {}
+pub struct Contract {
+    /// Those that say anything; with `unknown_query` all of the query.
+    parameters: Box<[Arc<Parameter>]>,
+    body: Option<Arc<Body>>,
+    /// Names of the query that are no parameter's, and listed all the same; none: nobody looks.
+    query: Option<Box<[Box<str>]>>,
+    responses: Box<[Arc<Response>]>,
+}
+
+/// What contracts of one compilation have in common: most parameters stand behind references.
+#[derive(Default)]
+pub struct Common {
+    parameters: HashMap<Vec<Node>, Arc<Parameter>>,
+    bodies: HashMap<(bool, Vec<Node>), Arc<Body>>,
+    responses: HashMap<(u16, Vec<Node>), Arc<Response>>,
+}
+
+/// A place of a tree.
+type Node = (*const Tree, u32);
+
+fn node(value: Value<'_>) -> Node {
+    (Arc::as_ptr(value.tree()), value.id())
+}
+
+fn nodes<'a, 't: 'a>(content: &'a [document::Media<'t>]) -> impl Iterator<Item = Node> + 'a {
+    content.iter().flat_map(|media| {
+        let at = match media.at {
+            Spot::Key(key) => key.value(),
+            Spot::Value(value) => Some(value),
+        };
+        let fields = media.fields.iter().map(|field| field.at);
+        at.into_iter().chain(media.schema).chain(media.item_schema).chain(fields).map(node)
+    })
+}
 
 impl Contract {
     /// None where there is nothing to hold a message against, at the levels of the config.
-    pub fn of(_operation: &Operation<'_>, _texts: &Arc<Texts>, _config: &Config) -> Option<Arc<Contract>> {
-        None
+    pub fn of(
+        operation: &Operation<'_>,
+        texts: &Arc<Texts>,
+        config: &Config,
+        common: &mut Common,
+    ) -> Option<Arc<Contract>> {
+        let mut contract =
+            Contract { parameters: Box::default(), body: None, query: None, responses: Box::default() };
+        if config.validate.request != Level::Off {
+            let all = config.validate.unknown_query;
+            contract.query = all.then(|| names_of(operation.path));
+            contract.parameters = parameters(operation, texts, all, common);
+            contract.body = body(operation, texts, common);
+        }
+        if config.validate.response != Level::Off {
+            contract.responses = responses(operation, texts, common);
+        }
+        let Contract { parameters, body, query, responses } = &contract;
+        let nothing =
+            parameters.is_empty() && body.is_none() && query.is_none() && responses.is_empty();
+        (!nothing).then(|| Arc::new(contract))
     }
 
     /// Whether a request's body is looked at.
     pub fn needs_request_body(&self) -> bool {
-        false
+        self.body.is_some()
     }
 
     /// What of a request is not as the document says; security is another matter.
-    pub fn request(&self, _request: &Request<'_>, _schemas: &Schemas) -> Vec<Violation> {
-        Vec::new()
+    pub fn request(&self, request: &Request<'_>, schemas: &Schemas) -> Vec<Violation> {
+        let mut found = Vec::new();
+        for parameter in &self.parameters {
+            parameter.check(request, &self.parameters, schemas, &mut found);
+        }
+        if let Some(known) = &self.query {
+            parameter::unknown(request, &self.parameters, known, schemas, &mut found);
+        }
+        if let Some(body) = &self.body {
+            body.check(request, schemas, &mut found);
+        }
+        found.truncate(MOST);
+        found
     }
 
-    /// Whether the body of a response with this head is looked at.
-    pub fn needs_response_body(&self, _status: StatusCode, _headers: &HeaderMap) -> bool {
-        false
+    /// Whether the body of a response with this head is looked at. That of an answer to `HEAD` never is,
+    /// since there is none.
+    pub fn needs_response_body(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        Response::of(&self.responses, status).is_some_and(|response| response.needs_body(status, headers))
     }
 
     /// What of a response is not as the document says. `body` is none where it was not kept whole.
     pub fn response(
         &self,
-        _status: StatusCode,
-        _headers: &HeaderMap,
-        _body: Option<&Bytes>,
-        _schemas: &Schemas,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: Option<&Bytes>,
+        schemas: &Schemas,
     ) -> Vec<Violation> {
-        Vec::new()
+        if self.responses.is_empty() || status.is_informational() {
+            return Vec::new();
+        }
+        let Some(response) = Response::of(&self.responses, status) else {
+            return vec![response::undescribed(&self.responses, status)];
+        };
+        let mut found = Vec::new();
+        response.check(status, headers, body, schemas, &mut found);
+        found.truncate(MOST);
+        found
     }
+}
+
+/// Names of the query that a path's own conditions have: `/?Action=Do`.
+fn names_of(path: &str) -> Box<[Box<str>]> {
+    let (_, query) = path.split_once('?').unwrap_or((path, ""));
+    let names = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+    names.filter(|name| !name.is_empty()).map(Into::into).collect()
+}
+
+fn parameters(
+    operation: &Operation<'_>,
+    texts: &Arc<Texts>,
+    all: bool,
+    common: &mut Common,
+) -> Box<[Arc<Parameter>]> {
+    let says = |parameter: &&document::Parameter<'_>| all || Parameter::says(parameter);
+    let one = |parameter: &document::Parameter<'_>| {
+        let key = std::iter::once(parameter.at).chain(parameter.schema).map(node).collect();
+        let shared = common.parameters.entry(key);
+        shared.or_insert_with(|| Arc::new(Parameter::of(parameter, texts))).clone()
+    };
+    let listed = operation.parameters.iter().filter(|parameter| !parameter::is_ignored(parameter));
+    listed.filter(says).map(one).collect()
+}
+
+fn body(operation: &Operation<'_>, texts: &Arc<Texts>, common: &mut Common) -> Option<Arc<Body>> {
+    if operation.bodies.is_empty() && !operation.body_required {
+        return None;
+    }
+    let key = (operation.body_required, nodes(&operation.bodies).collect());
+    let make = || Arc::new(Body::of(&operation.bodies, operation.body_required, texts));
+    Some(common.bodies.entry(key).or_insert_with(make).clone())
+}
+
+fn responses(operation: &Operation<'_>, texts: &Arc<Texts>, common: &mut Common) -> Box<[Arc<Response>]> {
+    let described = operation.responses.iter().filter(|response| !response.status.is_informational());
+    let one = |response: &document::Response<'_>| {
+        let headers = response.headers.iter().map(|field| node(field.at));
+        // Those that are as bare as each other differ in their status alone.
+        let key = (response::number(response.status), headers.chain(nodes(&response.content)).collect());
+        let shared = common.responses.entry(key);
+        shared.or_insert_with(|| Arc::new(Response::of_document(response, texts))).clone()
+    };
+    described.map(one).collect()
+}
+
+/// A schema, compiled; none where it can't be, so that nothing is held against it.
+fn validator(schema: Option<&Schema>, direction: Direction, schemas: &Schemas) -> Option<Arc<Validator>> {
+    schemas.of(schema?, direction).ok()
+}
+
+/// What of an instance does not fit its schema; `name` is what stands before the pointers.
+fn tell(place: Place, name: &str, validator: &Validator, instance: &Json, found: &mut Vec<Violation>) {
+    let room = MOST.saturating_sub(found.len());
+    found.extend(validator.misfits(instance, room).into_iter().map(|misfit| {
+        let Misfit { pointer, keyword, message, rule } = misfit;
+        let message = format!("{message}; its schema has `{rule}`");
+        Violation::new(place, format!("{name}{pointer}"), keyword.into_string(), message)
+    }));
 }
