@@ -9,6 +9,7 @@ use super::callback::expression::Url;
 use super::callback::{Payload, Plan};
 use super::choose::{Exchanges, WantedContent};
 use super::media::{MediaType, Syntax};
+use super::offer::Room;
 use super::reply::Content;
 use super::schema::Schemas;
 use super::security::Security;
@@ -117,6 +118,7 @@ impl Mocks {
             revealed: config.reveal,
             validate: config.validate,
             schemas: Schemas::default(),
+            room: Room::default(),
         };
         let mut found = Vec::new();
         let mut places: Vec<Key<'_>> = Vec::with_capacity(count);

@@ -125,17 +125,17 @@ impl<'r> Request<'r> {
 
     /// A cookie of the request (RFC 6265, 5.4), percent-decoded where it is encoded.
     pub fn cookie(&self, name: &str) -> Option<Cow<'r, str>> {
-        self.cookies().find(|(key, _)| key == name).map(|(_, value)| value)
-    }
-
-    /// The cookies of the request, in their order.
-    pub fn cookies(&self) -> impl Iterator<Item = (Cow<'r, str>, Cow<'r, str>)> {
-        let fields = self.head.headers.get_all(http::header::COOKIE).into_iter();
-        let pairs = fields.filter_map(|value| value.to_str().ok()).flat_map(|field| field.split(';'));
-        pairs.filter_map(|pair| pair.trim().split_once('=')).map(|(key, value)| {
-            let value = percent_encoding::percent_decode_str(value.trim_matches('"'));
-            (Cow::Borrowed(key), value.decode_utf8_lossy())
-        })
+        let fields = self
+            .head
+            .headers
+            .get_all(http::header::COOKIE)
+            .into_iter()
+            .filter_map(|value| value.to_str().ok());
+        let (_, value) = fields
+            .flat_map(|field| field.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(key, _)| *key == name)?;
+        Some(percent_encoding::percent_decode_str(value.trim_matches('"')).decode_utf8_lossy())
     }
 
     /// A parameter of the path, decoded.

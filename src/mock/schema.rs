@@ -345,7 +345,8 @@ impl<'i> Keyword<'i> for Whole {
         let Json::Number(number) = instance else { return true };
         let whole = number.as_i64().or_else(|| {
             // `1.0` is a whole number, and 2^63 is the first float that is none of 64 bits.
-            let float = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 2_f64.powi(63))?;
+            let float =
+                number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 2_f64.powi(63))?;
             number.is_f64().then_some(float as i64)
         });
         whole.is_some_and(|whole| self.wide || i32::try_from(whole).is_ok())
@@ -368,7 +369,9 @@ fn is_base64(text: &str) -> bool {
 
 fn is_pattern(text: &str) -> bool {
     let schema = serde_json::json!({ "pattern": text });
-    text.len() > LONGEST_PATTERN || compile(&schema, Engine::Linear).is_ok() || compile(&schema, Engine::Trying).is_ok()
+    text.len() > LONGEST_PATTERN
+        || compile(&schema, Engine::Linear).is_ok()
+        || compile(&schema, Engine::Trying).is_ok()
 }
 
 /// Calls for each schema of a bundle. As deep as the schema, which the reader's limit bounds.
@@ -377,7 +380,8 @@ fn each_schema(schema: &mut Json, each: &mut dyn FnMut(&mut Map<String, Json>)) 
     each(schema);
     for (keyword, below) in schema {
         match (keyword.as_str(), below) {
-            ("enum" | "const" | "required" | "dependentRequired" | "example" | "examples" | "default", _) => {}
+            ("enum" | "const" | "required" | "dependentRequired" | "example" | "examples" | "default", _) => {
+            }
             ("properties" | "patternProperties" | "dependentSchemas" | "$defs", Json::Object(named)) => {
                 named.values_mut().for_each(|schema| each_schema(schema, each));
             }
@@ -661,13 +665,153 @@ mod tests {
     }
 
     #[test]
-    fn patterns_that_the_engine_refuses_are_dropped() {
+    fn patterns_that_look_around_are_tried_and_those_that_no_engine_takes_are_dropped() {
         check(
-            json!({"properties": {"pattern": {"pattern": "(?=a)"}}, "patternProperties": {"(?=a)": false}, "minProperties": 2}),
-            json!({"pattern": "b"}),
-            &[" this object has too few properties; minProperties: 2"],
+            json!({"properties": {"p": {"pattern": "^(?!b)"}, "q": {"pattern": "("}}, "patternProperties": {"(": false}}),
+            json!({"p": "b", "q": "b"}),
+            &["/p `\"b\"` does not match the pattern; pattern: ^(?!b)"],
         );
         check(json!({"pattern": "^a"}), json!("b"), &[" `\"b\"` does not match the pattern; pattern: ^a"]);
+    }
+
+    /// Expected are the pointers and keywords of what a message has that does not fit.
+    #[track_caller]
+    fn check_message(schema: Json, instance: Json, expected: &[&str]) {
+        let bundle = json!({ "$ref": "#/$defs/0", "$defs": { "0": schema } });
+        let validator = Validator::new(bundle).expect("it compiles");
+        let found: Vec<_> = validator.misfits(&instance, 20);
+        let found: Vec<_> =
+            found.iter().map(|found| format!("{} {}", found.pointer, found.keyword)).collect();
+        assert_eq!(
+            (found, validator.fits(&instance)),
+            (expected.iter().map(|text| (*text).to_owned()).collect(), expected.is_empty())
+        );
+    }
+
+    #[test]
+    fn what_only_the_other_side_sends_is_wrong_in_a_message_and_not_told_of_an_example() {
+        let schema = json!({"readOnly": true, "properties": {"id": {"readOnly": true, "type": "integer"}}});
+        check_message(schema.clone(), json!({"id": 1}), &["/id readOnly"]);
+        check_message(schema.clone(), json!({}), &[]);
+        check(schema, json!({"id": 1}), &[]);
+        check_message(json!({"items": {"writeOnly": true}}), json!([1]), &["/0 writeOnly"]);
+        check_message(json!({"items": {"writeOnly": false}}), json!([1]), &[]);
+    }
+
+    #[test]
+    fn braces_of_a_message_are_no_template() {
+        check_message(json!({"type": "integer"}), json!("{{ x }}"), &[" type"]);
+    }
+
+    #[test]
+    fn formats_of_openapi_are_checked() {
+        let fits = |format: &str, instance: Json| {
+            let expected: &[&str] = &[];
+            check_message(json!({ "format": format }), instance, expected);
+        };
+        let fails =
+            |format: &str, instance: Json| check_message(json!({ "format": format }), instance, &[" format"]);
+        fits("int32", json!(2_147_483_647));
+        fits("int32", json!(1.0));
+        fails("int32", json!(2_147_483_648_i64));
+        fails("int32", json!(1.5));
+        fits("int64", json!(i64::MIN));
+        fails("int64", json!(u64::MAX));
+        fails("int64", json!(1e30));
+        fits("float", json!(1.5));
+        fits("byte", json!("YWI="));
+        fits("byte", json!("YWI"));
+        fails("byte", json!("a b"));
+        fails("byte", json!("YWI=="));
+        fails("regex", json!("("));
+        fits("regex", json!("(?!a)"));
+        for format in [
+            "date-time",
+            "date",
+            "time",
+            "duration",
+            "email",
+            "hostname",
+            "ipv4",
+            "ipv6",
+            "uri",
+            "uuid",
+            "json-pointer",
+        ] {
+            fails(format, json!("a b"));
+        }
+        fails("uri-reference", json!("a b"));
+        fits("password", json!("a b"));
+    }
+
+    #[test]
+    fn schemas_that_were_not_used_for_longest_go_first() {
+        let mut shelf = Shelf::default();
+        let key = |number: u32| (0, number, Direction::Request);
+        let room = 5 * OVERHEAD;
+        let put = |shelf: &mut Shelf, number| drop(shelf.put(key(number), Err(Unusable::Broken), room));
+        (0..5).for_each(|number| put(&mut shelf, number));
+        assert!(shelf.find(&key(0)).is_some());
+        put(&mut shelf, 5);
+        let left: Vec<u32> = (0..6).filter(|number| shelf.there.contains_key(&key(*number))).collect();
+        assert_eq!((left, shelf.size), (vec![0, 4, 5], 3 * OVERHEAD));
+    }
+
+    /// Whether what one message takes is known without counting its steps.
+    #[track_caller]
+    fn check_linear(definitions: Json, expected: bool) {
+        let bundle = json!({ "$ref": "#/$defs/0", "$defs": definitions });
+        assert_eq!(Cost::of(&bundle, Engine::Linear).is_linear(), expected);
+    }
+
+    #[test]
+    fn steps_are_counted_only_where_one_value_may_be_looked_at_ever_more_often() {
+        let itself = json!({"$ref": "#/$defs/0"});
+        check_linear(json!({"0": {"properties": {"a": {"type": "string"}, "b": itself}}}), true);
+        check_linear(json!({"0": {"items": itself, "properties": {"a": itself}}}), true);
+        let base = json!({"properties": {"id": {"type": "integer"}}});
+        check_linear(json!({"0": {"allOf": [base, {"properties": {"below": {"items": itself}}}]}}), true);
+        check_linear(json!({"0": {"properties": {"a": itself}, "additionalProperties": itself}}), true);
+        check_linear(json!({"0": {"items": itself, "contains": itself}}), false);
+        check_linear(json!({"0": {"properties": {"a": itself}, "patternProperties": {"a": itself}}}), false);
+        let branch = json!({"properties": {"a": itself}});
+        check_linear(json!({"0": {"anyOf": [branch, branch]}}), false);
+        check_linear(json!({"0": {"properties": {"a": itself}, "unevaluatedProperties": false}}), false);
+        let twice = |n: usize| json!({"allOf": vec![json!({"$ref": format!("#/$defs/{n}")}); 2]});
+        let doubled: Map<_, _> = (0..40).map(|n| (n.to_string(), twice(n + 1))).collect();
+        check_linear(doubled.into(), false);
+    }
+
+    #[test]
+    fn hostile_messages_end_soon() {
+        let validator = |definition: Json| {
+            let bundle = json!({ "$ref": "#/$defs/0", "$defs": { "0": definition } });
+            Validator::new(bundle).expect("it compiles")
+        };
+        let itself = json!({"$ref": "#/$defs/0"});
+        let branch = json!({"properties": {"a": itself}, "required": ["b"]});
+        let nested = (0..120).fold(json!(1), |below, _| json!({ "a": below }));
+        let started = std::time::Instant::now();
+        let soon = |definition: Json, instance: &Json| {
+            let validator = validator(definition);
+            let _ = (validator.fits(instance), validator.misfits(instance, 20));
+        };
+        soon(json!({"anyOf": [branch, branch], "type": "object"}), &nested);
+        soon(json!({"properties": {"a": itself}, "unevaluatedProperties": false}), &nested);
+        soon(
+            json!({"oneOf": [{"properties": {"a": itself}, "required": ["a"]}, {"type": "string"}]}),
+            &nested,
+        );
+        let long = json!("a".repeat(1 << 20));
+        soon(json!({"pattern": "^(?=a)(a+)+$b"}), &long);
+        soon(json!({"pattern": "^(a+)+$b"}), &long);
+        let many: Json = (0..250_000).map(Json::from).collect();
+        soon(json!({"items": {"enum": (0..1000).map(|n| format!("v{n}")).collect::<Vec<_>>()}}), &many);
+        soon(json!({"uniqueItems": true, "items": {"type": "integer"}}), &many);
+        let texts: Json = (0..50_000).map(|n| format!("{}{n}", "a".repeat(12))).collect();
+        soon(json!({"items": {"pattern": "^(?=a)(a|aa)+$"}}), &texts);
+        // Much less without the tests' own build and a busy machine.
+        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
     }
 
     #[track_caller]
@@ -677,6 +821,8 @@ mod tests {
         let bundle = json!({ "$ref": "#/$defs/0", "$defs": definitions });
         let validator = Validator::new(bundle).expect("it compiles");
         assert_eq!(validator.violations(&instance, 3, &mut STEPS.clone()), Err(TooCostly));
+        // What can't be looked at is let be.
+        assert!(validator.fits(&instance));
     }
 
     #[test]

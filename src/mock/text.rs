@@ -103,9 +103,7 @@ impl Kinds {
         match text {
             "true" | "false" if self.has(Kinds::BOOLEAN) => Json::Bool(text == "true"),
             _ if null && self.has(Kinds::NULL) => Json::Null,
-            _ if self.has(Kinds::NUMBER) => {
-                text.parse::<Number>().map_or_else(|_| text.into(), Json::Number)
-            }
+            _ if self.has(Kinds::NUMBER) => text.parse::<Number>().map_or_else(|_| text.into(), Json::Number),
             _ => text.into(),
         }
     }
@@ -133,7 +131,9 @@ fn kinds(bundle: &Json, schema: &Json, left: &mut usize) -> Kinds {
             "const" => Kinds::of_value(said),
             "$ref" => target(bundle, said).map_or(Kinds::ALL, |target| kinds(bundle, target, left)),
             "allOf" => list.fold(Kinds::ALL, |all, schema| all.and(kinds(bundle, schema, left))),
-            "anyOf" | "oneOf" => list.by_ref().fold(Kinds::NONE, |any, schema| any.or(kinds(bundle, schema, left))),
+            "anyOf" | "oneOf" => {
+                list.by_ref().fold(Kinds::NONE, |any, schema| any.or(kinds(bundle, schema, left)))
+            }
             _ => Kinds::ALL,
         };
         found = found.and(own);
@@ -177,7 +177,11 @@ impl<'b> View<'b> {
 
     /// Whether an object may have properties that are not described by name.
     pub fn is_open(&self) -> bool {
-        let says = |keyword: &str| self.schemas.iter().any(|schema| schema.get(keyword).is_some_and(|said| said != &Json::Bool(false)));
+        let says = |keyword: &str| {
+            self.schemas
+                .iter()
+                .any(|schema| schema.get(keyword).is_some_and(|said| said != &Json::Bool(false)))
+        };
         says("additionalProperties") || says("patternProperties") || self.properties().next().is_none()
     }
 
@@ -213,7 +217,11 @@ impl<'b> View<'b> {
 
     /// An object of fields. A name with brackets is one inside another: `a[b]`, unless it is itself
     /// described.
-    pub fn fields<'r>(&self, fields: impl Iterator<Item = (Cow<'r, str>, Cow<'r, str>)>, taken: Taken) -> Json {
+    pub fn fields<'r>(
+        &self,
+        fields: impl Iterator<Item = (Cow<'r, str>, Cow<'r, str>)>,
+        taken: Taken,
+    ) -> Json {
         let path = |name: Cow<'r, str>| match self.names(&name) {
             true => vec![name.into_owned()],
             false => segments(&name),
@@ -280,4 +288,62 @@ fn segments(name: &str) -> Vec<String> {
     };
     let Some(rest) = rest.strip_suffix(']') else { return vec![name.to_owned()] };
     std::iter::once(first).chain(rest.splitn(DEEPEST, "][")).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(schema: Json, text: &str, typed: Json, as_text: Json) {
+        let kinds = Kinds::of(&json!({ "$ref": "#/$defs/0", "$defs": { "0": schema } }));
+        assert_eq!((kinds.read(text, Taken::AsTyped), kinds.read(text, Taken::AsText)), (typed, as_text));
+    }
+
+    #[test]
+    fn a_text_is_what_its_schema_allows() {
+        check(json!({"type": ["integer"]}), "20", json!(20), json!(20));
+        check(json!({"type": ["integer"]}), "x", json!("x"), json!("x"));
+        check(json!({"type": ["integer"]}), "", json!(""), json!(""));
+        check(json!({"type": ["string"]}), "20", json!("20"), json!("20"));
+        check(json!({"type": ["string", "number"]}), "20", json!(20), json!("20"));
+        check(json!({"type": ["boolean"]}), "true", json!(true), json!(true));
+        check(json!({"type": ["integer", "null"]}), "", Json::Null, Json::Null);
+        check(json!({"enum": [1, 2]}), "1", json!(1), json!(1));
+        check(json!({"const": "1"}), "1", json!("1"), json!("1"));
+        check(
+            json!({"allOf": [{"type": ["integer", "string"]}, {"type": ["string"]}]}),
+            "1",
+            json!("1"),
+            json!("1"),
+        );
+        check(json!({}), "1", json!(1), json!("1"));
+    }
+
+    #[track_caller]
+    fn check_fields(schema: Json, query: &str, expected: Json) {
+        let bundle = json!({ "$ref": "#/$defs/0", "$defs": { "0": schema } });
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let pairs = pairs.map(|(name, text)| (Cow::Borrowed(name), Cow::Borrowed(text)));
+        assert_eq!(View::of(&bundle).fields(pairs, Taken::AsTyped), expected);
+    }
+
+    #[test]
+    fn fields_are_an_object_by_its_schema() {
+        let numbers = json!({"type": ["array"], "items": {"type": ["integer"]}});
+        check_fields(json!({"properties": {"a": numbers}}), "a=1&a=2", json!({"a": [1, 2]}));
+        check_fields(json!({"properties": {"a": numbers}}), "a=1", json!({"a": [1]}));
+        check_fields(json!({"properties": {"a": numbers}}), "a=[1,2]", json!({"a": [1, 2]}));
+        check_fields(json!({"properties": {"a": numbers}}), "a[]=1&a[]=2", json!({"a": [1, 2]}));
+        check_fields(json!({"properties": {"a": numbers}}), "a[0]=1&a[1]=2", json!({"a": [1, 2]}));
+        check_fields(json!({"properties": {"a[b]": {"type": ["integer"]}}}), "a[b]=1", json!({"a[b]": 1}));
+        check_fields(json!({"additionalProperties": {"type": ["string"]}}), "a[b]=1", json!({"a": {"b": 1}}));
+        check_fields(json!({"properties": {"a": {"type": ["object"]}}}), "a={}", json!({"a": {}}));
+        check_fields(json!({"properties": {"a": {"type": ["string"]}}}), "a={}", json!({"a": "{}"}));
+        let deep = format!("a{}=1", "[a]".repeat(1000));
+        check_fields(json!({"properties": {"a": {"type": ["object"]}}}), "x=1", json!({"x": 1}));
+        assert_eq!(segments(deep.split_once('=').map_or("", |(name, _)| name)).len(), DEEPEST + 1);
+    }
 }

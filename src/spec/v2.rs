@@ -120,7 +120,9 @@ fn operation<'t>(
         tags: value.get("tags").into_iter().flat_map(Value::items).filter_map(Value::as_str).collect(),
         parameters: inputs.iter().filter_map(|input| parameter(resolver, input)).collect(),
         bodies: bodies(resolver, &inputs, consumes),
-        body_required: inputs.iter().any(|input| input.place == Place::Body && is_set(input.value, "required")),
+        body_required: inputs
+            .iter()
+            .any(|input| input.place == Place::Body && is_set(input.value, "required")),
         responses: responses(resolver, value, produces),
         callbacks: Vec::new(),
         extension: extension(resolver, value),

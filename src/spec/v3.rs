@@ -5,7 +5,9 @@ use std::sync::Arc;
 use http::Method;
 
 use super::NOT_OPENAPI;
-use super::document::{Callback, Document, Field, Format, Location, Media, Operation, Parameter, Response, Style};
+use super::document::{
+    Callback, Document, Field, Format, Location, Media, Operation, Parameter, Response, Style,
+};
 use super::example::{data, examples, schemas, shown};
 use super::extension::{duration, extension, extension_key, refs};
 use super::keyword::{

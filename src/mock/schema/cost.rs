@@ -44,6 +44,11 @@ impl Cost {
         Cost { per_value, deep, engine }
     }
 
+    #[cfg(test)]
+    pub fn is_linear(&self) -> bool {
+        self.per_value.is_some()
+    }
+
     /// Whether a validation takes no more than these steps.
     pub fn allows(&self, bundle: &Json, instance: &Json, steps: usize) -> bool {
         let Some(per_value) = self.per_value else {
@@ -294,7 +299,9 @@ impl Steps<'_> {
     /// None where there are more than are looked at.
     fn parts(&self) -> Option<Vec<Vec<usize>>> {
         let (names, listed) = (self.named.len() + 1, self.listed.len() + 1);
-        if names.saturating_mul(self.others.len() + 1) + listed.saturating_mul(self.items.len() + 1) > LOOKED_AT {
+        if names.saturating_mul(self.others.len() + 1) + listed.saturating_mul(self.items.len() + 1)
+            > LOOKED_AT
+        {
             return None;
         }
         let others: Vec<usize> = self.others.iter().map(|(number, _)| *number).collect();

@@ -25,9 +25,17 @@ impl Body {
 
     pub fn check(&self, request: &Request<'_>, schemas: &Schemas, found: &mut Vec<Violation>) {
         let (headers, body) = (request.head.headers, request.body);
+        if body.is_unread() {
+            return;
+        }
         if body.bytes().is_empty() {
             if self.required {
-                found.push(Violation::new(Place::Body, "", "required", "a body is required, and there is none"));
+                found.push(Violation::new(
+                    Place::Body,
+                    "",
+                    "required",
+                    "a body is required, and there is none",
+                ));
             }
             return;
         }
@@ -37,7 +45,9 @@ impl Body {
         // RFC 9110, 8.3: who gets no type may look at what is there.
         if !headers.contains_key(CONTENT_TYPE) {
             let content = Content::usual(&self.content);
-            content.into_iter().for_each(|content| content.check(headers, body, Direction::Request, schemas, found));
+            content
+                .into_iter()
+                .for_each(|content| content.check(headers, body, Direction::Request, schemas, found));
             return;
         }
         match Content::find(&self.content, headers) {

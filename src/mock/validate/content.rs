@@ -64,7 +64,9 @@ impl Content {
         let best = close.max_by_key(|(closeness, _)| *closeness);
         best.map(|(_, content)| content).ok_or_else(|| {
             let there = match headers.get(CONTENT_TYPE) {
-                Some(value) => format!("`{}`", cut(&String::from_utf8_lossy(value.as_bytes())).replace('`', "")),
+                Some(value) => {
+                    format!("`{}`", cut(&String::from_utf8_lossy(value.as_bytes())).replace('`', ""))
+                }
                 None => "a body without a content type".to_owned(),
             };
             let listed: Vec<_> = all.iter().take(LISTED).map(|content| content.media.as_str()).collect();
@@ -139,7 +141,13 @@ impl Content {
         }
     }
 
-    fn text(&self, body: &message::Body, direction: Direction, schemas: &Schemas, found: &mut Vec<Violation>) {
+    fn text(
+        &self,
+        body: &message::Body,
+        direction: Direction,
+        schemas: &Schemas,
+        found: &mut Vec<Violation>,
+    ) {
         let Some(validator) = validator(self.schema.as_ref(), direction, schemas) else { return };
         let Some(text) = body.text() else { return };
         let read = |taken| validator.kinds().read(text, taken);
@@ -148,7 +156,13 @@ impl Content {
         }
     }
 
-    fn form(&self, body: &message::Body, direction: Direction, schemas: &Schemas, found: &mut Vec<Violation>) {
+    fn form(
+        &self,
+        body: &message::Body,
+        direction: Direction,
+        schemas: &Schemas,
+        found: &mut Vec<Violation>,
+    ) {
         let Some(text) = body.text() else { return };
         for (writing, value) in &self.fields {
             let name = format!("/{}", writing.name.replace('~', "~0").replace('/', "~1"));

@@ -90,8 +90,7 @@ impl Contract {
             contract.responses = responses(operation, texts, common);
         }
         let Contract { parameters, body, query, responses } = &contract;
-        let nothing =
-            parameters.is_empty() && body.is_none() && query.is_none() && responses.is_empty();
+        let nothing = parameters.is_empty() && body.is_none() && query.is_none() && responses.is_empty();
         (!nothing).then(|| Arc::new(contract))
     }
 
@@ -200,4 +199,134 @@ fn tell(place: Place, name: &str, validator: &Validator, instance: &Json, found:
         let message = format!("{message}; its schema has `{rule}`");
         Violation::new(place, format!("{name}{pointer}"), keyword.into_string(), message)
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+    use crate::config::Validate;
+    use crate::mock::message::{Body, Head};
+    use crate::spec;
+
+    fn contract(operation: &str, validate: Validate) -> Option<Arc<Contract>> {
+        let text = format!("openapi: 3.1.0\npaths: {{/a: {{post: {operation}}}}}");
+        let (tree, _) = Tree::parse("/t.yaml", text, &Default::default()).expect("the text is YAML");
+        let trees = spec::Trees::from([("/t.yaml".into(), tree)]);
+        let document = spec::read(&trees, "/t.yaml").document.expect("the text is a document");
+        let texts = Texts::new(&trees, document.source.clone(), document.format);
+        let config = Config { validate, ..Config::default() };
+        Contract::of(&document.operations[0], &texts, &config, &mut Common::default())
+    }
+
+    fn lines(found: &[Violation]) -> Vec<String> {
+        let line = |one: &Violation| format!("{} {} {}", one.place.as_str(), one.path, one.keyword);
+        found.iter().map(line).collect()
+    }
+
+    /// A response's head is its status and fields, a line each.
+    #[track_caller]
+    fn check_response(head: &str, body: Option<&str>, expected: &[&str]) {
+        let responses = "{responses: {200: {headers: {x-n: {required: true, schema: {type: integer}}, Content-Type: {required: true, schema: {type: integer}}}, \
+            content: {application/json: {schema: {properties: {secret: {writeOnly: true}, n: {type: integer}}}}}}, \
+            4XX: {}, 204: {content: {application/json: {}}}}}";
+        let validate = Validate { response: Level::Report, ..Validate::default() };
+        let contract = contract(responses, validate).expect("it says something");
+        let mut lines_of = head.lines();
+        let status = lines_of.next().and_then(|line| line.parse().ok()).expect("a status");
+        let fields = lines_of.filter_map(|line| line.split_once(": "));
+        let field = |(name, value): (&str, &str)| {
+            (name.parse::<http::HeaderName>().expect("a name"), value.parse().expect("a value"))
+        };
+        let headers: HeaderMap = fields.map(field).collect();
+        let body = body.map(|body| Bytes::copy_from_slice(body.as_bytes()));
+        let found = contract.response(status, &headers, body.as_ref(), &Schemas::default());
+        assert_eq!(lines(&found), expected);
+    }
+
+    #[test]
+    fn responses_are_held_against_the_one_of_their_status() {
+        let json = "200\nx-n: 1\ncontent-type: application/json";
+        check_response(json, Some("{\"n\":1}"), &[]);
+        check_response(json, Some("{\"n\":\"a\",\"secret\":1}"), &["body /secret writeOnly", "body /n type"]);
+        check_response(json, Some("{"), &["body  content"]);
+        check_response(json, Some(""), &["body  content"]);
+        check_response(json, None, &[]);
+        check_response("200\nx-n: a", None, &["header x-n type"]);
+        check_response("200", None, &["header x-n required"]);
+        check_response("200\nx-n: 1\ncontent-type: text/html", None, &["content-type  content"]);
+        check_response("200\nx-n: 1", Some("{}"), &["content-type  content"]);
+        check_response("500", None, &["status  responses"]);
+        check_response("404\ncontent-type: text/html", Some("x"), &[]);
+        check_response("204", Some(""), &[]);
+        check_response("103", None, &[]);
+        check_response("200\nx-n: 1\ncontent-type: application/json\ncontent-encoding: gzip", Some("x"), &[]);
+    }
+
+    #[test]
+    fn what_says_nothing_has_no_contract() {
+        let none = Validate { request: Level::Off, ..Validate::default() };
+        assert!(
+            contract("{parameters: [{name: q, in: query}], responses: {200: {}}}", Validate::default())
+                .is_none()
+        );
+        assert!(contract("{requestBody: {content: {a/b: {}}}}", none).is_none());
+        let body =
+            contract("{requestBody: {content: {a/b: {}}}}", Validate::default()).expect("it says something");
+        assert!(body.needs_request_body());
+        assert!(!body.needs_response_body(StatusCode::OK, &HeaderMap::new()));
+        let query = contract("{parameters: [{name: q, in: query, required: true}]}", Validate::default());
+        assert!(query.is_some_and(|contract| !contract.needs_request_body()));
+    }
+
+    #[test]
+    fn operations_share_what_stands_behind_references() {
+        let operations: String = (0..100)
+            .map(|n| {
+                format!("/{n}: {{get: {{parameters: [{{$ref: '#/p'}}], requestBody: {{$ref: '#/b'}}}}}}, ")
+            })
+            .collect();
+        let text = format!(
+            "openapi: 3.1.0\npaths: {{{operations}}}\np: {{name: q, in: query, schema: {{}}}}\nb: {{content: {{a/b: {{}}}}}}"
+        );
+        let (tree, _) = Tree::parse("/t.yaml", text, &Default::default()).expect("the text is YAML");
+        let trees = spec::Trees::from([("/t.yaml".into(), tree)]);
+        let document = spec::read(&trees, "/t.yaml").document.expect("the text is a document");
+        let texts = Texts::new(&trees, document.source.clone(), document.format);
+        let mut common = Common::default();
+        for operation in &document.operations {
+            assert!(Contract::of(operation, &texts, &Config::default(), &mut common).is_some());
+        }
+        assert_eq!((common.parameters.len(), common.bodies.len()), (1, 1));
+    }
+
+    #[test]
+    fn hostile_bodies_are_told_soon() {
+        let operation = "{requestBody: {content: {application/json: {schema: {$ref: '#/paths/~1a/post/x-s'}}}}, \
+            x-s: {anyOf: [{properties: {a: {$ref: '#/paths/~1a/post/x-s'}}, required: [b]}, {properties: {a: {$ref: '#/paths/~1a/post/x-s'}}, required: [c]}], type: object}}";
+        let contract = contract(operation, Validate::default()).expect("it says something");
+        let schemas = Schemas::default();
+        let headers = HeaderMap::new();
+        let head = Head {
+            method: &Method::POST,
+            path: "/a",
+            query: None,
+            headers: &headers,
+            scheme: "http",
+            authority: "",
+        };
+        let started = std::time::Instant::now();
+        let bodies = [
+            "[".repeat(1 << 20),
+            format!("{}1{}", "{\"a\":".repeat(120), "}".repeat(120)),
+            "{\"a\":".repeat(1 << 17),
+        ];
+        for text in bodies {
+            let body = Body::new(text.into());
+            let request = Request { head, base: 0, params: &[], body: &body };
+            let _ = contract.request(&request, &schemas);
+        }
+        assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
+    }
 }

@@ -55,9 +55,9 @@ impl Parameter {
             required: parameter.required && parameter.location != Location::Path,
             allow_empty: parameter.allow_empty && parameter.location == Location::Query,
         };
-        let media = parameter.media.map(|media| {
-            MediaType::parse(media).map_or(Syntax::Other, |media| media.syntax())
-        });
+        let media = parameter
+            .media
+            .map(|media| MediaType::parse(media).map_or(Syntax::Other, |media| media.syntax()));
         Parameter { writing: parameter.into(), value, media }
     }
 

@@ -29,7 +29,8 @@ impl Response {
     pub fn of_document(response: &document::Response<'_>, texts: &Arc<Texts>) -> Self {
         let content = response.content.iter().filter_map(|media| Content::of(media, texts));
         // 3.0, 4.7.17: `content-type` among them is ignored.
-        let headers = response.headers.iter().filter(|field| !field.name.eq_ignore_ascii_case("content-type"));
+        let headers =
+            response.headers.iter().filter(|field| !field.name.eq_ignore_ascii_case("content-type"));
         let header = |field: &document::Field<'_>| {
             let &document::Field { name, required, style, explode, .. } = field;
             // What is written under a media type is looked at for its presence.
@@ -37,15 +38,22 @@ impl Response {
             let writing = Writing { name: name.into(), location: Location::Header, style, explode };
             (writing, Value { schema, required, allow_empty: false })
         };
-        Response { status: response.status, headers: headers.map(header).collect(), content: content.collect() }
+        Response {
+            status: response.status,
+            headers: headers.map(header).collect(),
+            content: content.collect(),
+        }
     }
 
     /// The one of a status: its own, else its range's, else the default.
     pub fn of(all: &[Arc<Response>], status: StatusCode) -> Option<&Response> {
         let code = status.as_u16();
-        let find = |wanted: fn(StatusPattern, u16) -> bool| all.iter().find(move |own| wanted(own.status, code));
+        let find =
+            |wanted: fn(StatusPattern, u16) -> bool| all.iter().find(move |own| wanted(own.status, code));
         let found = find(|own, code| own == StatusPattern::Code(code))
-            .or_else(|| find(|own, code| matches!(own, StatusPattern::Range(class) if u16::from(class) == code / 100)))
+            .or_else(|| {
+                find(|own, code| matches!(own, StatusPattern::Range(class) if u16::from(class) == code / 100))
+            })
             .or_else(|| find(|own, _| own == StatusPattern::Default));
         found.map(|own| &**own)
     }
@@ -66,7 +74,8 @@ impl Response {
             let read = |shape| writing.header(shape, headers);
             value.check_in(Direction::Response, Place::Header, &writing.name, read, schemas, found);
         }
-        let says = headers.contains_key(http::header::CONTENT_TYPE) || body.is_some_and(|body| !body.is_empty());
+        let says =
+            headers.contains_key(http::header::CONTENT_TYPE) || body.is_some_and(|body| !body.is_empty());
         if self.content.is_empty() || is_bare(status) || body.is_none() && !says {
             return;
         }
