@@ -16,7 +16,7 @@ use super::schema::Schemas;
 use super::security::Security;
 use super::template::Template;
 use super::validate::Contract;
-use super::{Mocks, Need, Operation, Summary, body, lint, route};
+use super::{Mocks, Need, Operation, Summary, body, lint, route, validate};
 use crate::config::{Changes, Config, Delay, Level, Missing, Mode, Rule, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, Report, Severity};
 use crate::spec::Trees;
@@ -45,6 +45,7 @@ struct Shared {
     ruled: HashMap<Vec<usize>, Arc<Ruled>>,
     missing: HashSet<Arc<Missing>>,
     kinds: HashMap<String, Arc<MediaType>>,
+    contracts: validate::Common,
 }
 
 /// What the rules that match an operation say together.
@@ -239,7 +240,7 @@ impl<'t> Compiler<'_, 't> {
         let callbacks = self.callbacks(&exchanges);
         let empties = exchanges.responses.iter().filter_map(|response| response.empty.as_deref());
         let replies = exchanges.all.iter().flat_map(|exchange| &exchange.replies).chain(empties);
-        let contract = Contract::of(operation, self.texts, self.config);
+        let contract = Contract::of(operation, self.texts, self.config, &mut self.shared.contracts);
         let security = Security::of(operation).filter(|_| self.config.validate.security != Level::Off);
         let needs_body = exchanges.look_at_body()
             || replies.into_iter().any(|reply| reply.needs().request_body)

@@ -57,6 +57,8 @@ pub mod violation;
 
 pub mod template;
 
+mod text;
+
 mod style;
 
 mod list;

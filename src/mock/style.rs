@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 
 use super::message::Request;
@@ -70,7 +71,7 @@ impl Writing {
                 None => Written::Nothing,
                 Some(query) => Written::Scalar(decoded(query)),
             },
-            Location::Header => self.header(shape, request),
+            Location::Header => self.header(shape, request.head.headers),
             Location::Cookie => self.cookie(shape, request),
         }
     }
@@ -117,8 +118,9 @@ impl Writing {
         if fields.is_empty() { Written::Nothing } else { Written::Fields(fields) }
     }
 
-    fn header<'r>(&self, shape: Shape, request: &Request<'r>) -> Written<'r> {
-        let mut values = request.head.headers.get_all(&*self.name).iter().map(|value| value.to_str());
+    /// What a header section has.
+    pub fn header<'r>(&self, shape: Shape, headers: &'r HeaderMap) -> Written<'r> {
+        let mut values = headers.get_all(&*self.name).iter().map(|value| value.to_str());
         let Some(first) = values.next() else { return Written::Nothing };
         let Ok(first) = first else { return Written::Malformed("it is no text") };
         let mut whole = Cow::Borrowed(first.trim());
@@ -239,7 +241,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, Method};
+    use http::Method;
 
     use super::*;
     use crate::mock::message::{Body, Head};
