@@ -9,12 +9,13 @@ use super::callback::expression::Url;
 use super::callback::{Payload, Plan};
 use super::choose::{Exchanges, WantedContent};
 use super::media::{MediaType, Syntax};
+use super::offer::Room;
 use super::reply::Content;
 use super::schema::Schemas;
 use super::security::Security;
 use super::template::Template;
 use super::validate::Contract;
-use super::{Mocks, Need, Operation, Summary, body, lint, route};
+use super::{Mocks, Need, Operation, Summary, body, lint, route, validate};
 use crate::config::{Changes, Config, Delay, Level, Missing, Mode, Rule, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, Report, Severity};
 use crate::spec::Trees;
@@ -42,6 +43,7 @@ struct Shared {
     ruled: HashMap<Vec<usize>, Arc<Ruled>>,
     missing: HashSet<Arc<Missing>>,
     kinds: HashMap<String, Arc<MediaType>>,
+    contracts: validate::Common,
 }
 
 /// What the rules that match an operation say together.
@@ -116,6 +118,7 @@ impl Mocks {
             revealed: config.reveal,
             validate: config.validate,
             schemas: Schemas::default(),
+            room: Room::default(),
         };
         let mut found = Vec::new();
         let mut places: Vec<Key<'_>> = Vec::with_capacity(count);
@@ -232,7 +235,7 @@ impl<'t> Compiler<'_, 't> {
         let callbacks = self.callbacks(&exchanges);
         let empties = exchanges.responses.iter().filter_map(|response| response.empty.as_deref());
         let replies = exchanges.all.iter().flat_map(|exchange| &exchange.replies).chain(empties);
-        let contract = Contract::of(operation, self.texts, self.config);
+        let contract = Contract::of(operation, self.texts, self.config, &mut self.shared.contracts);
         let security = Security::of(operation).filter(|_| self.config.validate.security != Level::Off);
         let needs_body = exchanges.look_at_body()
             || replies.into_iter().any(|reply| reply.needs().request_body)

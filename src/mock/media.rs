@@ -80,6 +80,16 @@ impl MediaType {
         }
     }
 
+    /// Whether the document means several by it.
+    pub fn is_range(&self) -> bool {
+        self.breadth != Breadth::One
+    }
+
+    /// Text without a syntax of its own.
+    pub fn is_plain_text(&self) -> bool {
+        &*self.kind == "text" && &*self.subtype == "plain"
+    }
+
     /// JSON by name or by its structured suffix (RFC 6839).
     pub fn is_json(&self) -> bool {
         self.suffix() == "json"
@@ -261,6 +271,17 @@ impl<'h> ContentType<'h> {
         match named.is(media) {
             true => !named.parameters_differ(media),
             false => named.is_alike(media) || named.is_within(media),
+        }
+    }
+
+    /// How closely the document's `media` names it, whatever the parameters; none if it does not, or if
+    /// there is none that can be read.
+    pub fn closeness(&self, media: &MediaType) -> Option<u8> {
+        let named = self.0.as_ref()?;
+        match named.is(media) {
+            true => Some(if named.parameters_differ(media) { NAMED } else { NAMED + 1 }),
+            false if named.is_alike(media) => Some(OF_KIND),
+            false => named.is_within(media).then_some(ALIKE),
         }
     }
 }

@@ -16,9 +16,8 @@ use crate::config::{self, Changes, Delay, Level, Missing, Mode, Unmatched, Valid
 use callback::{Chain, Plan};
 use choose::{Asked, Choice, Described, Exchanges, Made};
 use message::{Body, Context, Head, Moment, Request, Response};
-use offer::{Making, Offer};
+use offer::{Making, Offer, Room};
 use problem::Problem;
-use reply::Reply;
 use schema::Schemas;
 use security::{Security, Unauthorized};
 use validate::Contract;
@@ -46,6 +45,8 @@ mod offer;
 
 pub mod reply;
 
+mod generate;
+
 mod schema;
 
 pub mod media;
@@ -55,6 +56,8 @@ pub mod problem;
 pub mod violation;
 
 pub mod template;
+
+mod text;
 
 mod style;
 
@@ -89,6 +92,7 @@ pub struct Mocks {
     revealed: bool,
     validate: Validate,
     schemas: Schemas,
+    room: Room,
 }
 
 /// A document, for whoever asks what is served.
@@ -380,23 +384,21 @@ impl Hit<'_> {
     ) -> Result<Answer, Problem> {
         let operation = self.operation;
         let mut context = Context { request: *request, response: None, moment };
-        let random: Reply;
+        let made;
         let (reply, example) = match choice {
             Choice::Exchange { exchange, reply } => (*reply, exchange.name.as_ref()),
             Choice::Empty(_, reply) => (*reply, None),
-            Choice::Instance(response, offer, made) => {
+            Choice::Instance(response, offer, how) => {
                 let revealed = Some(&*operation.label).filter(|_| self.mocks.revealed);
                 let status = response.status.status();
-                let making = Making { status, revealed, schemas: &self.mocks.schemas };
+                let Mocks { schemas, room, .. } = self.mocks;
+                let making = Making { status, revealed, schemas, room };
                 let refuse = |reason: Arc<str>| operation.cannot_generate(response, offer, &reason);
-                let reply = match made {
+                made = match how {
                     Made::Fixed => offer.fixed(&making).map_err(refuse)?,
-                    Made::Random => {
-                        random = offer.random(&making, moment).map_err(refuse)?;
-                        &random
-                    }
+                    Made::Random => offer.random(&making, moment).map_err(refuse)?,
                 };
-                (reply, None)
+                (&*made, None)
             }
             other => return Err(operation.problem(other)),
         };

@@ -108,6 +108,14 @@ impl Reply {
         self.rendered = rendered.into();
     }
 
+    /// Bytes of the body, if it is known.
+    pub fn size(&self) -> usize {
+        match &self.body {
+            Content::Bytes(bytes) => bytes.len(),
+            Content::Template(_) => 0,
+        }
+    }
+
     pub fn needs(&self) -> Needs {
         let headers = self.rendered.iter().map(|(_, template)| template.needs());
         headers.fold(self.body.needs(), |all, needs| all | needs)

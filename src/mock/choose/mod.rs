@@ -361,3 +361,64 @@ fn preferred<'m, T>(
     }
     best.map(|(_, one)| one)
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue, Method};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::mock::message::{Body, Head};
+    use crate::mock::{Mocks, Source};
+    use crate::spec;
+    use crate::tree::Tree;
+
+    /// `responses` are those of one operation; what is expected is the status and what answers with it.
+    #[track_caller]
+    fn check(responses: &str, codes: &[u16], accept: &'static str, expected: &str) {
+        let text = format!("openapi: 3.1.0\npaths: {{/a: {{get: {{responses: {{{responses}}}}}}}}}");
+        let (tree, _) = Tree::parse("/t.yaml", text, &Default::default()).expect("the text is YAML");
+        let trees = spec::Trees::from([("/t.yaml".into(), tree)]);
+        let document = spec::read(&trees, "/t.yaml").document.expect("the text is a document");
+        let source = Source { document, trees: &trees, base_path: None, upstream: None, mode: None };
+        let (mocks, _) = Mocks::compile(&[source], &Config::default());
+        let headers = HeaderMap::from_iter([(http::header::ACCEPT, HeaderValue::from_static(accept))]);
+        let (method, body) = (&Method::GET, Body::default());
+        let head = Head { method, path: "/a", query: None, headers: &headers, scheme: "http", authority: "" };
+        let request = Request { head, base: 0, params: &[], body: &body };
+        let found = mocks.operations[0].exchanges.refusal(codes, &request);
+        let text = found.map(|(status, choice)| match choice {
+            Choice::Exchange { exchange, .. } => format!("{status:?} {:?}", exchange.name),
+            Choice::Empty(response, _) => format!("{status:?} empty {}", response.status),
+            Choice::Instance(response, offer, made) => {
+                format!("{status:?} {made:?} {} {}", response.status, offer.media)
+            }
+            other => format!("{status:?} {other:?}"),
+        });
+        assert_eq!(text.as_deref().unwrap_or("none"), expected);
+    }
+
+    #[test]
+    fn a_refusal_is_the_document_s_own_where_it_has_one() {
+        let all = "400: {}, 4XX: {}, 422: {content: {a/b: {schema: {}}}}, default: {}";
+        check(all, &[422, 400], "*/*", "422 Fixed 422 a/b");
+        check("4XX: {}, default: {}, 400: {}", &[422, 400], "*/*", "400 empty 400");
+        check("default: {}, 4XX: {}, 404: {}", &[422, 400], "*/*", "422 empty 4XX");
+        check("200: {}, default: {}", &[415], "*/*", "415 empty default");
+        check("200: {}, 5XX: {}, 400: {}", &[401], "*/*", "none");
+        check(
+            "401: {content: {a/b: {examples: {one: {value: 1}, two: {value: 2}}}}}",
+            &[401],
+            "*/*",
+            "401 Some(\"one\")",
+        );
+        check("401: {}", &[], "*/*", "none");
+    }
+
+    #[test]
+    fn a_refusal_is_in_a_media_type_that_the_client_accepts() {
+        let both = "401: {content: {a/b: {example: 1}, c/d: {schema: {}}}}";
+        check(both, &[401], "a/b", "401 None");
+        check(both, &[401], "c/d", "401 Fixed 401 c/d");
+    }
+}
