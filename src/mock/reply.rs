@@ -1,6 +1,6 @@
 //! An answer as it is known at load: plain ones as bytes, the others as templates.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -10,6 +10,7 @@ use super::form;
 use super::media::{MediaType, Syntax};
 use super::message::Context;
 use super::template::{Needs, Template};
+use super::violation::Violation;
 
 /// One example in one media type, ready to be sent.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Reply {
     headers: HeaderMap,
     rendered: Box<[(HeaderName, Arc<Template>)]>,
     body: Content,
+    /// What of it is not as its operation says, where every answer is the same.
+    flaws: OnceLock<Box<[Violation]>>,
 }
 
 /// What a reply's or a call's body is made from. Cheap to clone: operations share their examples.
@@ -112,7 +115,7 @@ impl Reply {
         {
             headers.insert(CONTENT_LENGTH, bytes.len().into());
         }
-        Reply { status, media, headers, rendered: Box::default(), body }
+        Reply { status, media, headers, rendered: Box::default(), body, flaws: OnceLock::new() }
     }
 
     /// Adds a field whose value the document fixes.
@@ -152,6 +155,14 @@ impl Reply {
     pub fn needs(&self) -> Needs {
         let headers = self.rendered.iter().map(|(_, template)| template.needs());
         headers.fold(self.body.needs(), |all, needs| all | needs)
+    }
+
+    /// What `look` finds in an answer made of it. If all are the same, one look is enough.
+    pub fn flaws(&self, look: impl FnOnce() -> Vec<Violation>) -> Vec<Violation> {
+        if matches!(self.body, Content::Template(_)) || !self.rendered.is_empty() {
+            return look();
+        }
+        self.flaws.get_or_init(|| look().into()).to_vec()
     }
 
     /// `status` is its own, but for a range or `default` that was asked for as another.
