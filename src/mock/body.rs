@@ -339,3 +339,67 @@ fn bad_template(value: tree::Value<'_>, error: &super::template::Error) -> Diagn
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The body of an instance, or why there is none.
+    #[track_caller]
+    fn check(media: &str, schema: Json, instance: Json, expected: &str) {
+        let media = MediaType::parse(media).expect("it is a media type");
+        let found = match of_instance(&instance, &media, &schema) {
+            Ok(Content::Bytes(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
+            Ok(content) => format!("{content:?}"),
+            Err(reason) => reason,
+        };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn an_instance_is_written_as_its_media_type_has_it() {
+        let object = || json!({"a": [1, "{{ uuid() }}"]});
+        check("application/json", json!({}), object(), r#"{"a":[1,"{{ uuid() }}"]}"#);
+        check("application/jsonl", json!({}), json!([1, {"a": 2}]), "1\n{\"a\":2}\n");
+        check("text/event-stream", json!({}), json!([{"data": "x", "id": 1}]), "data: x\nid: 1\n\n");
+        check("application/x-www-form-urlencoded", json!({}), object(), "a=1&a=%7B%7B+uuid%28%29+%7D%7D");
+        let xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
+        check(
+            "text/xml",
+            json!({"xml": {"name": "r"}}),
+            object(),
+            &format!("{xml}<r><a>1</a><a>{{{{ uuid() }}}}</a></r>"),
+        );
+        check("text/xml", json!({}), json!("<a/>"), &format!("{xml}<root>&lt;a/&gt;</root>"));
+        check("text/plain", json!({}), object(), "an object can't be written as text/plain");
+        check(
+            "application/x-www-form-urlencoded",
+            json!({}),
+            json!(1),
+            "a single value can't be written as application/x-www-form-urlencoded",
+        );
+    }
+
+    #[test]
+    fn a_string_of_an_instance_is_text_or_bytes() {
+        let byte = || json!({"$ref": "#/$defs/0", "$defs": {"0": {"type": "string", "format": "byte"}}});
+        check("application/json", byte(), json!("QQ=="), "\"QQ==\"");
+        check("text/plain", byte(), json!("QQ=="), "QQ==");
+        check("image/png", byte(), json!("QQ=="), "A");
+        check("image/png", json!({"format": "binary"}), json!("QQ=="), "QQ==");
+    }
+
+    #[test]
+    fn headers_of_an_instance() {
+        let texts = |name: &str, objects: Objects, instance: Json| {
+            header_texts(&name.parse().expect("it is a name"), objects, &instance).join("|")
+        };
+        assert_eq!(texts("x-a", Objects::Flat, json!({"a": 1, "b": null, "c": "x"})), "a,1,c,x");
+        assert_eq!(texts("x-a", Objects::Pairs, json!({"a": 1, "c": "x"})), "a=1,c=x");
+        assert_eq!(texts("x-a", Objects::Flat, json!(["a", {"b": 1}])), "a,{\"b\":1}");
+        assert_eq!(texts("set-cookie", Objects::Flat, json!(["a=1", "b=2"])), "a=1|b=2");
+        assert_eq!(texts("x-a", Objects::Flat, json!(null)), "");
+    }
+}
