@@ -22,13 +22,13 @@ use body::Body;
 use parameter::Parameter;
 use response::Response;
 
-mod parameter;
-
 mod response;
 
 mod body;
 
 mod content;
+
+mod parameter;
 
 /// Violations of one message.
 const MOST: usize = 20;
