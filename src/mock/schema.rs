@@ -364,7 +364,9 @@ fn is_base64(text: &str) -> bool {
     let bare = text.trim_end_matches('=');
     let padding = text.len() - bare.len();
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte);
-    bare.bytes().all(known) && bare.len() % 4 != 1 && (padding == 0 || padding < 3 && text.len() % 4 == 0)
+    bare.bytes().all(known)
+        && bare.len() % 4 != 1
+        && (padding == 0 || padding < 3 && text.len().is_multiple_of(4))
 }
 
 fn is_pattern(text: &str) -> bool {

@@ -109,6 +109,10 @@ impl Kinds {
     }
 }
 
+/// A text below a value: the names that lead to it from the top, how many of them lead to the value, and
+/// itself.
+type Below<'r> = (Vec<String>, usize, Cow<'r, str>);
+
 /// A bundle has no circle without a step into the instance, so that this ends; `left` bounds repeats.
 fn kinds(bundle: &Json, schema: &Json, left: &mut usize) -> Kinds {
     let Some(schema) = schema.as_object() else {
@@ -230,14 +234,14 @@ impl<'b> View<'b> {
     }
 
     /// A value of the texts that are below it, each with its path, of which so many parts lead here.
-    fn tree(&self, texts: Vec<(Vec<String>, usize, Cow<'_, str>)>, taken: Taken, depth: usize) -> Json {
+    fn tree(&self, texts: Vec<Below<'_>>, taken: Taken, depth: usize) -> Json {
         if texts.iter().all(|(path, at, _)| path.len() == *at) {
             return self.leaf(texts.into_iter().map(|(_, _, text)| text).collect(), taken);
         }
         let is_number = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
         let numbered = texts.iter().all(|(path, at, _)| path.get(*at).is_some_and(|name| is_number(name)));
         let as_list = depth > 0 && numbered && self.kinds.has(Kinds::ARRAY) && !self.kinds.has(Kinds::OBJECT);
-        let mut order: Vec<(String, Vec<(Vec<String>, usize, Cow<'_, str>)>)> = Vec::new();
+        let mut order: Vec<(String, Vec<Below<'_>>)> = Vec::new();
         let mut known: HashMap<String, usize> = HashMap::new();
         for (path, at, text) in texts {
             let name = path.get(at).cloned().unwrap_or_default();
@@ -250,11 +254,11 @@ impl<'b> View<'b> {
             let at = path.len().min(at + 1);
             order[slot].1.push((path, at, text));
         }
-        let below = order.into_iter().enumerate();
         if as_list {
-            return below.map(|(at, (_, texts))| self.item(at).tree(texts, taken, depth + 1)).collect();
+            let items = order.into_iter().enumerate();
+            return items.map(|(at, (_, texts))| self.item(at).tree(texts, taken, depth + 1)).collect();
         }
-        let fields = below.map(|(_, (name, texts))| {
+        let fields = order.into_iter().map(|(name, texts)| {
             let value = self.property(&name).tree(texts, taken, depth + 1);
             (name, value)
         });

@@ -12,8 +12,13 @@ use super::{Engine, TooCostly};
 /// References and levels that one step of a validation may be below its start. A validator recurses.
 const DEEPEST: usize = 500;
 
-/// Steps that a pattern may take which looks around.
+/// What a pattern that looks around counts for each so many bytes of a text: it may read the rest of the
+/// text at each of its steps back.
 const TRYING: usize = 1_000;
+const TRIED: usize = 64;
+
+/// Steps that are counted of one message, and at most: to count them takes as long as to take them.
+const COUNTED: usize = 200_000;
 
 /// Schemas that are looked at to know what a bundle costs.
 const LOOKED_AT: usize = 200_000;
@@ -52,11 +57,11 @@ impl Cost {
     /// Whether a validation takes no more than these steps.
     pub fn allows(&self, bundle: &Json, instance: &Json, steps: usize) -> bool {
         let Some(per_value) = self.per_value else {
-            return self.count(bundle, instance, &mut steps.clone()).is_ok();
+            return self.count(bundle, instance, &mut steps.min(COUNTED)).is_ok();
         };
         let most = steps / per_value.max(1);
         let small = extent(instance, most).is_some_and(|depth| depth * (self.deep + 1) <= DEEPEST);
-        small || self.count(bundle, instance, &mut steps.clone()).is_ok()
+        small || self.count(bundle, instance, &mut steps.min(COUNTED)).is_ok()
     }
 
     /// Takes the steps of a validation without validating.
@@ -86,7 +91,8 @@ impl Cost {
         if self.engine == Engine::Linear {
             return listed + items;
         }
-        let pattern = usize::from(schema.contains_key("pattern") && instance.is_string());
+        let text = instance.as_str().filter(|_| schema.contains_key("pattern"));
+        let pattern = text.map_or(0, |text| 1 + text.len() / TRIED);
         let named = schema.get("patternProperties").and_then(Json::as_object).map_or(0, Map::len);
         let named = named * instance.as_object().map_or(0, Map::len);
         listed + items + (pattern + named).saturating_mul(TRYING)

@@ -7,6 +7,7 @@ use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::Value as Json;
 
+use super::parameter::Value;
 use super::{tell, validator};
 use crate::diagnostic::cut;
 use crate::mock::media::{ContentType, MediaType, Syntax};
@@ -18,8 +19,6 @@ use crate::mock::violation::{Place, Violation};
 use crate::spec::document;
 use crate::spec::kept::{Schema, Texts};
 use crate::spec::schema::Direction;
-
-use super::parameter::Value;
 
 /// Media types that a message names.
 const LISTED: usize = 5;

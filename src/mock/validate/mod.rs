@@ -22,13 +22,13 @@ use body::Body;
 use parameter::Parameter;
 use response::Response;
 
-mod parameter;
-
 mod response;
 
 mod body;
 
 mod content;
+
+mod parameter;
 
 /// Violations of one message.
 const MOST: usize = 20;
@@ -249,7 +249,7 @@ mod tests {
     fn responses_are_held_against_the_one_of_their_status() {
         let json = "200\nx-n: 1\ncontent-type: application/json";
         check_response(json, Some("{\"n\":1}"), &[]);
-        check_response(json, Some("{\"n\":\"a\",\"secret\":1}"), &["body /secret writeOnly", "body /n type"]);
+        check_response(json, Some("{\"n\":\"a\",\"secret\":1}"), &["body /n type", "body /secret writeOnly"]);
         check_response(json, Some("{"), &["body  content"]);
         check_response(json, Some(""), &["body  content"]);
         check_response(json, None, &[]);
