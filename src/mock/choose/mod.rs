@@ -15,7 +15,7 @@ mod fit;
 
 mod prefer;
 
-pub use fit::{Wanted, WantedBody, WantedContent, WantedValue, pairs};
+pub use fit::{Reading, Wanted, WantedBody, WantedContent, WantedValue, pairs};
 pub use prefer::Asked;
 
 /// What one example name joins across parameters, request body and one response.
