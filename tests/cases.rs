@@ -72,8 +72,7 @@ const LATER: i64 = 60_000;
 
 const FOLDER: &str = "/cases";
 const HOST: &str = "api.test:8080";
-const AREAS: [&str; 8] =
-    ["lint", "document", "route", "answer", "body", "negotiate", "template", "callback"];
+const AREAS: [&str; 8] = ["lint", "document", "route", "answer", "body", "negotiate", "template", "callback"];
 
 #[test]
 fn lint() {
