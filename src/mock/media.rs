@@ -201,6 +201,12 @@ impl<'h> Accept<'h> {
         self.ranges.is_empty()
     }
 
+    /// Whether the client names the type, or a range that it is of: not one that is merely alike.
+    pub fn takes(&self, media: &MediaType) -> bool {
+        self.takes_all()
+            || self.ranges.iter().any(|range| range.specificity(media).is_some_and(|fit| fit != ALIKE))
+    }
+
     /// How much the client likes a type; none if it does not take it. The most specific range decides.
     pub fn liking(&self, media: &MediaType) -> Option<Liking> {
         if self.takes_all() {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::mem::{Discriminant, discriminant};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde_json::Value as Json;
@@ -13,15 +13,18 @@ use super::Exchange;
 use crate::mock::media::{ContentType, MediaType};
 use crate::mock::message::Request;
 use crate::mock::style::{self, Shape, Writing, Written};
+use crate::mock::xml;
+use crate::spec::kept::Schema;
+use crate::spec::schema::Direction;
 
 /// A value that an exchange gives for a parameter, or for a field of a form.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Wanted {
     pub writing: Arc<Writing>,
     pub value: WantedValue,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum WantedValue {
     /// A scalar, by its text.
     One(Box<str>),
@@ -36,14 +39,14 @@ pub enum WantedValue {
 }
 
 /// A body that an exchange gives for the request.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct WantedBody {
     /// None where the document names none that can be read.
     pub media: Option<Arc<MediaType>>,
     pub content: WantedContent,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum WantedContent {
     Json(Arc<Json>),
     Text(Arc<str>),
@@ -53,6 +56,17 @@ pub enum WantedContent {
     Bytes(Bytes),
     /// Fields of an urlencoded form; others may stand beside them, as with parameters.
     Form(Arc<[Wanted]>),
+    /// The same of a multipart form.
+    Parts(Arc<[(Box<str>, WantedValue)]>),
+    /// What XML shows, and how that is read.
+    Xml(Arc<Json>, Arc<Reading>),
+}
+
+/// How the XML of one media type is read: by its schema, which is put together when a body first comes.
+#[derive(Debug)]
+pub struct Reading {
+    schema: Option<Schema>,
+    bundle: OnceLock<Json>,
 }
 
 /// More is better: a body that fits, then the number of values.
@@ -69,6 +83,8 @@ pub struct Values<'r, 'a> {
     found: Vec<(&'a Writing, Discriminant<WantedValue>, Found<'r>)>,
     form: OnceCell<HashMap<Cow<'r, str>, Vec<&'r str>>>,
     fields: HashMap<(&'a Writing, Discriminant<WantedValue>), Found<'r>>,
+    parts: OnceCell<Option<HashMap<&'r str, Texts<'r>>>>,
+    xml: Vec<(&'a Reading, Option<Json>)>,
 }
 
 /// What a request has where an exchange gives a value.
@@ -212,6 +228,15 @@ impl WantedContent {
             WantedContent::Form(fields) => {
                 fields.iter().all(|wanted| wanted.value.fits(values.field(wanted)))
             }
+            WantedContent::Parts(fields) => values.parts().is_some_and(|parts| {
+                let fits = |name: &str, value: &WantedValue| {
+                    parts.get(name).is_some_and(|texts| value.fits_texts(texts))
+                };
+                fields.iter().all(|(name, value)| fits(name, value))
+            }),
+            WantedContent::Xml(wanted, reading) => {
+                values.xml(reading).is_some_and(|found| same_texts(wanted, found))
+            }
         }
     }
 }
@@ -224,6 +249,8 @@ impl<'r, 'a> Values<'r, 'a> {
             found: Vec::new(),
             form: OnceCell::new(),
             fields: HashMap::new(),
+            parts: OnceCell::new(),
+            xml: Vec::new(),
         }
     }
 
@@ -255,6 +282,42 @@ impl<'r, 'a> Values<'r, 'a> {
                 _ => writing.values(shape, own.iter().copied()),
             })
         })
+    }
+
+    /// The texts of a multipart form by their names; none where the body is no such form.
+    fn parts(&self) -> Option<&HashMap<&'r str, Texts<'r>>> {
+        let read = || {
+            let parts = self.request.body.multipart(self.request.header("content-type")?)?;
+            let mut found: HashMap<_, Texts<'_>> = HashMap::new();
+            for part in parts {
+                let Some(name) = &part.name else { continue };
+                found.entry(&**name).or_default().all.push(String::from_utf8_lossy(&part.bytes));
+            }
+            Some(found)
+        };
+        self.parts.get_or_init(read).as_ref()
+    }
+
+    /// The body as XML.
+    fn xml(&mut self, reading: &'a Reading) -> Option<&Json> {
+        let known = self.xml.iter().position(|(own, _)| std::ptr::eq(*own, reading));
+        let at = known.unwrap_or_else(|| {
+            let found = self.request.body.text().and_then(|text| reading.read(text));
+            self.xml.push((reading, found));
+            self.xml.len() - 1
+        });
+        self.xml[at].1.as_ref()
+    }
+}
+
+impl Reading {
+    pub fn new(schema: Option<Schema>) -> Self {
+        Reading { schema, bundle: OnceLock::new() }
+    }
+
+    fn read(&self, text: &str) -> Option<Json> {
+        let bundle = || self.schema.as_ref().map(|schema| schema.bundle(Direction::Request).json);
+        xml::read(text, self.bundle.get_or_init(|| bundle().unwrap_or(Json::Bool(true))))
     }
 }
 
@@ -294,6 +357,34 @@ pub fn pairs(query: &str) -> Vec<String> {
     pairs.sort_unstable();
     pairs.dedup();
     pairs
+}
+
+/// Equality of what texts show: scalars by their text, null as nothing, and one item as what is no array,
+/// since XML alone does not tell.
+fn same_texts(a: &Json, b: &Json) -> bool {
+    match (a, b) {
+        (Json::Array(a), Json::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_texts(a, b))
+        }
+        (Json::Array(items), one) | (one, Json::Array(items)) => {
+            matches!(&**items, [item] if same_texts(item, one))
+        }
+        (Json::Object(a), Json::Object(b)) => {
+            let beside = b.iter().filter(|(key, _)| !a.contains_key(*key));
+            a.iter().all(|(key, a)| same_texts(a, b.get(key).unwrap_or(&Json::Null)))
+                && beside.into_iter().all(|(_, b)| same_texts(&Json::Null, b))
+        }
+        (a, b) => equal(a, b) || text(a).zip(text(b)).is_some_and(|(a, b)| a == b),
+    }
+}
+
+fn text(scalar: &Json) -> Option<Cow<'_, str>> {
+    match scalar {
+        Json::Null => Some("".into()),
+        Json::String(text) => Some(text.into()),
+        Json::Bool(_) | Json::Number(_) => Some(scalar.to_string().into()),
+        Json::Array(_) | Json::Object(_) => None,
+    }
 }
 
 /// JSON equality, numbers by value: `1` is `1.0`.

@@ -15,7 +15,7 @@ mod fit;
 
 mod prefer;
 
-pub use fit::{Wanted, WantedBody, WantedContent, WantedValue, pairs};
+pub use fit::{Reading, Wanted, WantedBody, WantedContent, WantedValue, pairs};
 pub use prefer::Asked;
 
 /// What one example name joins across parameters, request body and one response.
@@ -199,19 +199,29 @@ impl Exchanges {
         refused: &[&'m Exchange],
     ) -> Choice<'m> {
         let own = || response.into_iter().flat_map(|response| self.numbered(&response.exchanges));
-        if let Some((exchange, reply)) = own().find_map(|exchange| Some((exchange, exchange.reply(accept)?)))
-        {
-            return Choice::Exchange { exchange, reply };
+        let shown = own().filter_map(|exchange| Some((exchange, exchange.reply(accept)?)));
+        let mut offered = response.and_then(|response| Some((response, response.offer(accept)?)));
+        // What is only alike to what the client accepts is for where nothing else is there.
+        let mut alike = None;
+        for (exchange, reply) in shown {
+            if reply.media.as_ref().is_none_or(|media| accept.takes(media)) {
+                return Choice::Exchange { exchange, reply };
+            }
+            alike = alike.or(Some(Choice::Exchange { exchange, reply }));
         }
         if let Some((response, reply)) =
             response.and_then(|response| Some((response, response.empty.as_ref()?)))
         {
             return Choice::Empty(response, reply);
         }
-        if let Some((response, offer)) =
-            response.and_then(|response| Some((response, response.offer(accept)?)))
-        {
+        if alike.is_some() {
+            offered = offered.filter(|(_, offer)| accept.takes(&offer.media));
+        }
+        if let Some((response, offer)) = offered {
             return Choice::Instance(response, offer, Made::Fixed);
+        }
+        if let Some(alike) = alike {
+            return alike;
         }
         let there = refused.iter().copied().chain(own());
         match not_acceptable(there, response) {

@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue};
 use super::{BAD_HEADER, Compiler, made, wanted};
 use crate::diagnostic::{Code, Severity};
 use crate::mock::body::{self, Objects};
-use crate::mock::choose::{Described, Exchange, Exchanges, Wanted, WantedBody, WantedContent};
+use crate::mock::choose::{Described, Exchange, Exchanges, Reading, Wanted, WantedBody, WantedContent};
 use crate::mock::media::{MediaType, Syntax};
 use crate::mock::offer::Offer;
 use crate::mock::reply::{Content, Fields, Reply};
@@ -94,6 +94,8 @@ struct Asking<'r, 't> {
     writings: Vec<Option<Arc<Writing>>>,
     bodies: Named<'r, 't>,
     kinds: Vec<Option<Arc<MediaType>>>,
+    /// How each body is read that is XML.
+    readings: Vec<Option<Arc<Reading>>>,
     forms: Vec<Form<'r, 't>>,
 }
 
@@ -349,7 +351,12 @@ impl<'t> Compiler<'_, 't> {
             |parameter| Some(parameter).filter(compared).map(|parameter| Arc::new(parameter.into()));
         let kinds: Vec<_> = operation.bodies.iter().map(|media| self.known(media.name)).collect();
         let forms = operation.bodies.iter().zip(&kinds).filter(|(media, _)| !media.fields.is_empty());
+        let reading = |(media, kind): (&Media<'t>, &Option<Arc<MediaType>>)| {
+            let is_xml = kind.as_ref().is_some_and(|kind| kind.syntax() == Syntax::Xml);
+            is_xml.then(|| Arc::new(Reading::new(media.schema.map(|schema| self.texts.schema(schema)))))
+        };
         Asking {
+            readings: operation.bodies.iter().zip(&kinds).map(reading).collect(),
             parameters: named(operation.parameters.iter().map(|parameter| &*parameter.examples)),
             writings: operation.parameters.iter().map(writing).collect(),
             bodies: named(operation.bodies.iter().map(|media| &*media.examples)),
@@ -376,6 +383,10 @@ impl<'t> Compiler<'_, 't> {
             let syntax = media.as_ref().map_or(Syntax::Other, |media| media.syntax());
             let content = self.shared.wanted.entry(made(example.data.unwrap_or(example.at), syntax));
             let content = content.or_insert_with(|| wanted::body(example, syntax)).clone();
+            let content = match (content, &asking.readings[*number]) {
+                (WantedContent::Json(value), Some(reading)) => WantedContent::Xml(value, reading.clone()),
+                (content, _) => content,
+            };
             WantedBody { media, content }
         });
         wanted.chain(asking.forms.iter().filter_map(|form| form.wanted(name))).collect()

@@ -1,6 +1,7 @@
 //! What an example asks of a request, in the form that requests are compared with.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
@@ -8,6 +9,7 @@ use serde_json::Value as Json;
 use url::form_urlencoded;
 
 use crate::mock::choose::{Wanted, WantedContent, WantedValue, pairs};
+use crate::mock::form;
 use crate::mock::media::{MediaType, Syntax};
 use crate::mock::message::sequence;
 use crate::mock::style::Writing;
@@ -118,7 +120,7 @@ fn json_within(text: &str) -> Json {
 /// OpenAPI 3.2, 4.12.1: the whole query as a form.
 fn query(example: &Example<'_>) -> Option<WantedValue> {
     let text = match example.compared() {
-        Shown::Data(value) if value.is_mapping() => Cow::Owned(form(value)),
+        Shown::Data(value) if value.is_mapping() => Cow::Owned(pairs_of(value)),
         Shown::Data(value) => value.text()?,
         Shown::Text(text) => text.into(),
         Shown::File(bytes) => std::str::from_utf8(bytes).ok()?.trim().into(),
@@ -128,7 +130,7 @@ fn query(example: &Example<'_>) -> Option<WantedValue> {
 }
 
 /// OpenAPI 3.2, 4.15.1: an object as a form; a pair for each item of an array, objects as JSON.
-fn form(value: Value<'_>) -> String {
+fn pairs_of(value: Value<'_>) -> String {
     let mut form = form_urlencoded::Serializer::new(String::new());
     for (key, value) in value.entries() {
         match value.kind() {
@@ -155,6 +157,30 @@ fn form_fields(value: Value<'_>) -> WantedContent {
     WantedContent::Form(fields.collect())
 }
 
+/// The same of a multipart form.
+fn parts(value: Value<'_>) -> WantedContent {
+    let given = value.entries().filter(|(_, value)| value.kind() != Kind::Null);
+    WantedContent::Parts(given.map(|(key, value)| (key.text().into(), field(value))).collect())
+}
+
+/// A multipart form that is shown as it is sent; a request has a boundary of its own.
+fn sent_parts(text: &str) -> Option<WantedContent> {
+    let boundary = form::first_boundary(text.as_bytes())?;
+    let content_type = format!("multipart/form-data; boundary=\"{boundary}\"");
+    // Block scalars have line feeds alone.
+    let lines = text.replace("\r\n", "\n").replace('\n', "\r\n");
+    let mut by_name: HashMap<String, Vec<Box<str>>> = HashMap::new();
+    for part in form::multipart(&lines.into(), &content_type)? {
+        let text = std::str::from_utf8(&part.bytes).ok()?;
+        by_name.entry(part.name?).or_default().push(text.into());
+    }
+    let fields = by_name.into_iter().map(|(name, mut texts)| match texts.pop() {
+        Some(only) if texts.is_empty() => (name.into(), WantedValue::One(only)),
+        last => (name.into(), WantedValue::set(texts.into_iter().chain(last))),
+    });
+    Some(WantedContent::Parts(fields.collect()))
+}
+
 pub fn body(example: &Example<'_>, syntax: Syntax) -> WantedContent {
     let in_sequence = matches!(syntax, Syntax::Lines | Syntax::Records);
     let text = match example.compared() {
@@ -164,6 +190,7 @@ pub fn body(example: &Example<'_>, syntax: Syntax) -> WantedContent {
                 return WantedContent::Sequence(value.items().map(Value::to_json).collect());
             }
             None if syntax == Syntax::Form && value.is_mapping() => return form_fields(value),
+            None if syntax == Syntax::Multipart && value.is_mapping() => return parts(value),
             None => return WantedContent::Json(Arc::new(value.to_json())),
         },
         Shown::Text(text) => Cow::Borrowed(text),
@@ -176,6 +203,7 @@ pub fn body(example: &Example<'_>, syntax: Syntax) -> WantedContent {
         return WantedContent::Sequence(items.into());
     }
     match syntax {
+        Syntax::Multipart => sent_parts(&text).unwrap_or_else(|| WantedContent::Text(text.into())),
         Syntax::Json => WantedContent::Json(Arc::new(json_within(&text))),
         _ => WantedContent::Text(text.into()),
     }
