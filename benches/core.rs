@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use http::{HeaderMap, Method};
-use standin::config::Config;
+use standin::config::{Config, Level, Validate};
 use standin::mock::message::{Body, Head, Moment};
 use standin::mock::{Found, Mocks, Source};
 use standin::spec::{self, Trees};
@@ -36,6 +36,7 @@ fn main() {
     find(&mut criterion);
     find_shapes(&mut criterion);
     answer(&mut criterion);
+    validate(&mut criterion);
     load(&mut criterion);
     criterion.final_summary();
 }
@@ -118,6 +119,47 @@ fn answer(criterion: &mut Criterion) {
                 });
             });
         }
+    }
+}
+
+/// A body of 1 KB against a schema of twenty properties: `parse` is to read it as JSON, which the others
+/// include; `report` should cost half as much again as `off` with the reading, and no more.
+fn validate(criterion: &mut Criterion) {
+    let properties: String = (0..20).map(|n| format!("p{n}: {{type: string, maxLength: 60}}, ")).collect();
+    let text = format!(
+        "openapi: 3.1.0\ninfo: {{title: Bench, version: '1'}}\npaths:\n  /a:\n    post:\n      requestBody:\n        \
+         content: {{application/json: {{schema: {{type: object, required: [p0], properties: {{{properties}}}}}}}}}\n      \
+         responses: {{200: {{content: {{application/json: {{example: {{a: 1}}}}}}}}}}\n"
+    );
+    let trees = parsed(text);
+    let fields =
+        |length: usize| (0..20).map(|n| format!("\"p{n}\":\"{}\"", "x".repeat(length))).collect::<Vec<_>>();
+    let fitting = format!("{{{}}}", fields(42).join(","));
+    let long = format!("{{{}}}", fields(61).join(","));
+    let mut group = criterion.benchmark_group("validate");
+    group.bench_function("parse", |bench| {
+        bench.iter(|| Body::new(black_box(&fitting).clone().into()).json().is_some());
+    });
+    let cases = [
+        ("off", Level::Off, &fitting),
+        ("fits", Level::Report, &fitting),
+        ("violations", Level::Report, &long),
+    ];
+    for (name, request, text) in cases {
+        let config = Config { validate: Validate { request, ..Validate::default() }, ..Config::default() };
+        let document = spec::read(&trees, "/bench.yaml").document.expect("the document is one");
+        let source = Source { document, trees: &trees, base_path: None, upstream: None, mode: None };
+        let (mocks, _) = Mocks::compile(&[source], &config);
+        let json = http::HeaderValue::from_static("application/json");
+        let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, json)]);
+        group.bench_function(name, |bench| {
+            bench.iter(|| {
+                let head = head(&Method::POST, "/a", None, &headers);
+                let Found::Mock(hit) = mocks.find(&head) else { return None };
+                let body = Body::new(black_box(text).clone().into());
+                hit.answer(head, &body, MOMENT).ok().flatten()
+            });
+        });
     }
 }
 

@@ -37,6 +37,7 @@
 //!     example: name                 # null: an answer without a name
 //!     headers: {x-a: b, x-b: null}  # null: not there; others are not looked at
 //!     json: {a: 1}                  # its keys in this order; or `text` or `bytes`, to the byte
+//!     violations: [query n type]    # all of them, in order: place, path, keyword; an empty path is left out
 //!     calls:                        # all of them, in order; rendered `LATER` than the answer
 //!     - callback: name
 //!       method: POST
@@ -60,6 +61,7 @@ use standin::config::{self, Config};
 use standin::diagnostic::Diagnostic;
 use standin::mock::callback::Chain;
 use standin::mock::message::{Body, Head, Moment};
+use standin::mock::violation::Violation;
 use standin::mock::{Answer, Found, Hit, Mocks, Need, Operation, Source};
 use standin::spec::{self, Trees};
 use standin::tree::{Limits, Tree};
@@ -72,7 +74,8 @@ const LATER: i64 = 60_000;
 
 const FOLDER: &str = "/cases";
 const HOST: &str = "api.test:8080";
-const AREAS: [&str; 7] = ["lint", "document", "route", "answer", "negotiate", "template", "callback"];
+const AREAS: [&str; 9] =
+    ["lint", "document", "route", "answer", "body", "negotiate", "template", "callback", "validate"];
 
 #[test]
 fn lint() {
@@ -95,6 +98,11 @@ fn answer() {
 }
 
 #[test]
+fn body() {
+    check_area("body");
+}
+
+#[test]
 fn negotiate() {
     check_area("negotiate");
 }
@@ -107,6 +115,11 @@ fn template() {
 #[test]
 fn callback() {
     check_area("callback");
+}
+
+#[test]
+fn validate() {
+    check_area("validate");
 }
 
 #[test]
@@ -205,6 +218,7 @@ struct Expected {
     json: Option<Json>,
     text: Option<String>,
     bytes: Option<Vec<u8>>,
+    violations: Option<Vec<String>>,
     #[serde(default)]
     calls: Vec<ExpectedCall>,
 }
@@ -452,12 +466,14 @@ fn check_hit(case: &Case, hit: &Hit<'_>, head: Head<'_>, differences: &mut Diffe
         Ok(None) => differences.check("passes", expect.passes, true),
         Ok(Some(answer)) => {
             differences.check("passes", expect.passes, false);
-            let Answer { status, headers, body, chain, .. } = answer;
+            let Answer { status, headers, body, chain, violations, .. } = answer;
+            check_violations(expect, &violations, differences);
             differences.check("problem", expect.problem.as_deref(), None);
             check_answer(expect, status.as_u16(), (headers, body), differences);
             check_calls(&expect.calls, chain.as_ref(), moment, differences);
         }
         Err(problem) => {
+            check_violations(expect, &problem.violations, differences);
             differences.check("problem", expect.problem.as_deref(), Some(problem.kind.code));
             check_answer(expect, problem.status().as_u16(), problem.render(), differences);
             check_calls(&expect.calls, None, moment, differences);
@@ -477,6 +493,19 @@ fn check_answer(expect: &Expected, status: u16, found: (HeaderMap, Bytes), diffe
     differences.check_body("", expect.json.as_ref(), expect.text.as_deref(), &body);
     if let Some(bytes) = &expect.bytes {
         differences.check("bytes", &**bytes, &*body);
+    }
+}
+
+fn check_violations(expect: &Expected, found: &[Violation], differences: &mut Differences) {
+    let Some(expected) = &expect.violations else { return };
+    let line = |one: &Violation| {
+        let parts = [one.place.as_str(), &one.path, &one.keyword];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    };
+    let lines: Vec<String> = found.iter().map(line).collect();
+    if *expected != lines {
+        differences.check("violations", expected, &lines);
+        found.iter().for_each(|one| differences.0.push_str(&format!("      {}\n", one.message)));
     }
 }
 

@@ -12,7 +12,7 @@ use proptest::sample::select;
 #[path = "properties/mod.rs"]
 mod properties;
 
-use properties::{PROPERTIES, path, references, template, tree};
+use properties::{PROPERTIES, body, path, references, template, tree};
 
 /// About a second each, unoptimised.
 fn cases(number: u32) -> ProptestConfig {
@@ -97,6 +97,108 @@ proptest! {
     fn bare_expressions_stay_json(parts in prop::collection::vec(expression(), 1..6), said in any::<String>()) {
         template::bare(&parts.concat(), &said);
     }
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    #[test]
+    fn any_text_is_a_body(text in any::<String>()) {
+        body::holds(&text);
+    }
+
+    #[test]
+    fn any_value_is_written_as_xml(json in json(4)) {
+        body::holds(&json.to_string());
+    }
+
+    #[test]
+    fn parts_are_read_or_refused(parts in prop::collection::vec(part_of_body(), 0..12)) {
+        body::holds(&parts.concat());
+    }
+
+    #[test]
+    fn an_instance_comes_back_from_xml((schema, instance) in instance()) {
+        body::comes_back(&instance, &schema);
+    }
+}
+
+fn part_of_body() -> impl Strategy<Value = String> {
+    let pieces = [
+        "--B\r\n",
+        "--B--\r\n",
+        "--B",
+        "\r\n",
+        "\n",
+        "content-disposition: form-data; name=\"a\"\r\n",
+        "x: y",
+        "; filename=",
+        "<a>",
+        "</a>",
+        "<b/>",
+        "<p:a xmlns:p='u'>",
+        "</p:a>",
+        "<![CDATA[",
+        "]]>",
+        "<!--",
+        "-->",
+        "&amp;",
+        "&#0;",
+        "\"",
+        " ",
+    ];
+    prop_oneof![select(pieces.to_vec()).prop_map(str::to_owned), any::<String>()]
+}
+
+/// A schema, and an instance of it that XML can tell from others.
+fn instance() -> impl Strategy<Value = (serde_json::Value, serde_json::Value)> {
+    use serde_json::json;
+    let text = || {
+        any::<String>().prop_map(|text| text.chars().filter(|char| body::is_xml(*char)).collect::<String>())
+    };
+    let xml = |flag: &'static str| {
+        let prefix = select(vec![None, Some(("p", "urn:p")), Some(("p", "urn:q")), Some(("q", "urn:q"))]);
+        (any::<bool>(), prefix).prop_map(move |(set, prefix)| {
+            let mut xml = json!({ flag: set });
+            if let Some((prefix, namespace)) = prefix {
+                xml["prefix"] = prefix.into();
+                xml["namespace"] = namespace.into();
+            }
+            xml
+        })
+    };
+    let scalar = prop_oneof![
+        any::<i64>().prop_map(|value| ("integer", json!(value))),
+        any::<f64>().prop_map(|value| ("number", json!(value))),
+        any::<bool>().prop_map(|value| ("boolean", json!(value))),
+        text().prop_map(|value| ("string", json!(value))),
+    ];
+    let scalar = (scalar, xml("attribute"))
+        .prop_map(|((kind, value), xml)| (json!({ "type": kind, "xml": xml }), value));
+    let null = Just((json!({ "type": "null" }), json!(null)));
+    let list = (prop::collection::vec(text(), 1..4), xml("wrapped")).prop_map(|(items, xml)| {
+        (json!({ "type": "array", "items": { "type": "string" }, "xml": xml }), json!(items))
+    });
+    prop_oneof![scalar, null, list].prop_recursive(4, 30, 5, |inner| {
+        let object = prop::collection::btree_map("[a-z]{1,3}", inner.clone(), 0..5).prop_map(|fields| {
+            let mut schema = json!({ "type": "object", "properties": {} });
+            let mut instance = json!({});
+            for (name, (property, value)) in fields {
+                schema["properties"][&name] = property;
+                instance[&name] = value;
+            }
+            (schema, instance)
+        });
+        let tuple = prop::collection::vec(inner, 0..4).prop_map(|items| {
+            let (mut schemas, values): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+            // An item is an element, and so is an array in an array.
+            for schema in &mut schemas {
+                schema["xml"] = json!({});
+            }
+            (json!({ "type": "array", "prefixItems": schemas, "xml": { "wrapped": true } }), json!(values))
+        });
+        prop_oneof![object, tuple]
+    })
 }
 
 fn json(depth: u32) -> impl Strategy<Value = serde_json::Value> {

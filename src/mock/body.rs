@@ -1,124 +1,324 @@
-//! An example's value as the body that is sent.
+//! A value as the body that is sent, by its media type: an example of a document, or an instance of a schema.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use http::HeaderName;
+use http::header::SET_COOKIE;
+use serde_json::Value as Json;
 
 use super::media::{MediaType, Syntax};
 use super::reply::Content;
+use super::sink::{Place, Seen, Sink, Value, json};
 use super::template::{Builder, Form, Template};
+use super::{form, xml};
 use crate::diagnostic::{Code, Diagnostic, Report, Severity, cut};
 use crate::spec::document::{Example, Shown};
-use crate::tree::{Kind, Value};
+use crate::tree;
 
 const BAD_TEMPLATE: Code = Code("SI0201");
 const ODD_VALUE: Code = Code("SI0202");
 
-/// The body of an example in a media type. JSON values are compact, in document order; a string
-/// under a JSON type stands as it is if it is JSON or has a template; other strings as they are. An
-/// array under a sequential type is written item by item.
-pub fn of(example: &Example<'_>, media: &MediaType, diagnostics: &mut Report) -> Content {
-    match example.shown {
-        Shown::Data(value) => data(value, media, diagnostics).into(),
+/// Documents leave padding out, and some write the URL's alphabet.
+const PADDING: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, PADDING);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, PADDING);
+
+/// How a header has the fields of an object (`explode` of the style `simple`; OpenAPI 3.2, 4.12.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Objects {
+    /// `a,1,b,2`
+    Flat,
+    /// `a=1,b=2`
+    Pairs,
+}
+
+impl From<bool> for Objects {
+    fn from(explode: bool) -> Self {
+        if explode { Objects::Pairs } else { Objects::Flat }
+    }
+}
+
+/// The body of an example in a media type. A string under a JSON type stands as it is if it is JSON or has
+/// a template; other strings as they are, or as the bytes that they encode. Everything else is written as
+/// the media type has it. `schema` gives what [`crate::spec::schema::bundle`] made, and is asked if it is needed.
+pub fn of(
+    example: &Example<'_>,
+    media: &MediaType,
+    schema: impl FnOnce() -> Option<Json>,
+    diagnostics: &mut Report,
+) -> Content {
+    let content = match example.shown {
+        Shown::Data(value) => data(value, media, schema, diagnostics),
         Shown::Text(text) => {
             let form = if media.is_json() { Form::Json } else { Form::Text };
             parse(text, form, example.at, diagnostics).into()
         }
         // A file is sent as it is, binary ones too.
-        Shown::File(bytes) => Content::Bytes(bytes.clone()),
+        Shown::File(bytes) => return Content::Bytes(bytes.clone()),
+    };
+    if let Some(charset) = other_charset(media, &content) {
+        let message = format!("the body is sent in UTF-8, and not in {}", cut(charset));
+        let hint = "name `charset=utf-8`, or show the bytes by `externalValue`";
+        diagnostics.push(example.at.problem(Severity::Warning, ODD_VALUE, message).hint(hint));
     }
+    content
 }
 
-fn data(value: Value<'_>, media: &MediaType, diagnostics: &mut Report) -> Template {
-    match (media.is_json(), value.kind()) {
-        (true, Kind::String(text)) if text.contains("{{") || is_json(text) => {
-            parse(text, Form::Json, value, diagnostics)
-        }
-        (false, Kind::String(text)) => parse(text, Form::Text, value, diagnostics),
-        (false, Kind::Sequence) if media.syntax().is_sequential() => {
-            sequence(value, media.syntax(), diagnostics)
-        }
-        (false, Kind::Mapping | Kind::Sequence) if media.is_other_than_json() => {
-            diagnostics.push(
-                value
-                    .problem(
-                        Severity::Warning,
-                        ODD_VALUE,
-                        format!("an object shown as {media} is sent as JSON"),
-                    )
-                    .hint("write the text itself, as a block scalar (`value: |`)"),
-            );
-            json(value, diagnostics)
-        }
-        _ => json(value, diagnostics),
+/// The body of an instance of the schema that `bundle` stands for. What looks like a template in it is none.
+///
+/// # Errors
+///
+/// The media type has no form for it: why.
+pub fn of_instance(instance: &Json, media: &MediaType, bundle: &Json) -> Result<Content, String> {
+    if let Some(text) = instance.as_str()
+        && takes_bytes(media)
+        && says_base64(bundle)
+        && let Some(bytes) = decoded(text)
+    {
+        return Ok(Content::Bytes(bytes.into()));
     }
+    let mut out = String::new();
+    match instance.as_str() {
+        // An XML text is a whole body only if it is written so: this one is a value.
+        Some(text) if !media.is_json() && media.syntax() != Syntax::Xml => out.push_str(text),
+        _ => put(instance, media, || Some(bundle.clone()), &mut out)?,
+    }
+    Ok(Content::Bytes(out.into()))
 }
 
-/// OpenAPI 3.2, 4.14.3: the items of an array, in the form of a sequential media type.
-fn sequence(value: Value<'_>, syntax: Syntax, diagnostics: &mut Report) -> Template {
-    let mut out = Builder::new();
-    for item in value.items() {
-        match syntax {
-            Syntax::Events => event(item, &mut out, diagnostics),
-            Syntax::Records => {
-                out.literal("\u{1e}");
-                write(item, &mut out, diagnostics);
+fn data(
+    value: tree::Value<'_>,
+    media: &MediaType,
+    schema: impl FnOnce() -> Option<Json>,
+    diagnostics: &mut Report,
+) -> Content {
+    match value.as_str() {
+        Some(text) if media.is_json() && (text.contains("{{") || is_json(text)) => {
+            parse(text, Form::Json, value, diagnostics).into()
+        }
+        Some(text) if !media.is_json() => {
+            let encodes = takes_bytes(media) && !text.contains("{{");
+            if encodes && schema().is_some_and(|bundle| says_base64(&bundle)) {
+                match decoded(text) {
+                    Some(bytes) => return Content::Bytes(bytes.into()),
+                    None => diagnostics.push(
+                        value
+                            .problem(
+                                Severity::Warning,
+                                ODD_VALUE,
+                                "this is no base64, and is sent as it stands",
+                            )
+                            .hint("its schema says that the bytes are encoded so"),
+                    ),
+                }
             }
-            Syntax::Json | Syntax::Lines | Syntax::Form | Syntax::Other => write(item, &mut out, diagnostics),
+            parse(text, Form::Text, value, diagnostics).into()
         }
-        out.literal("\n");
+        _ => {
+            let mut out = Parsed { builder: Builder::new(), diagnostics };
+            let written = put(value, media, schema, &mut out);
+            let Parsed { builder, diagnostics } = out;
+            match written {
+                Ok(()) => builder.finish().into(),
+                Err(reason) => {
+                    let hint =
+                        "write the text itself, as a block scalar (`value: |`), or name another media type";
+                    diagnostics.push(value.problem(Severity::Warning, ODD_VALUE, reason.clone()).hint(hint));
+                    Content::Unwritable(Arc::from(reason))
+                }
+            }
+        }
     }
-    out.finish()
+}
+
+/// A body that is built from a value of a document, whose texts may have templates.
+struct Parsed<'d> {
+    builder: Builder,
+    diagnostics: &'d mut Report,
+}
+
+impl<'t> Sink<tree::Value<'t>> for Parsed<'_> {
+    fn syntax(&mut self, text: &str) {
+        self.builder.literal(text);
+    }
+
+    fn text(&mut self, of: tree::Value<'t>, text: &str, place: Place) {
+        if let Err(error) = self.builder.text(text, place) {
+            self.diagnostics.push(bad_template(of, &error));
+        }
+    }
+
+    fn left_out(&mut self, of: tree::Value<'t>, name: &str, instead: &str) {
+        let Some((key, _)) = of.get_entry(name) else { return };
+        let message = format!("`{}` is not sent: there is no such field in this media type", cut(name));
+        self.diagnostics.push(key.problem(Severity::Warning, ODD_VALUE, message).hint(instead.to_owned()));
+    }
+}
+
+/// A value as its media type has it.
+fn put<'v, V: Value<'v>>(
+    value: V,
+    media: &MediaType,
+    schema: impl FnOnce() -> Option<Json>,
+    out: &mut impl Sink<V>,
+) -> Result<(), String> {
+    let syntax = media.syntax();
+    match (syntax, value.seen()) {
+        (Syntax::Lines | Syntax::Records | Syntax::Events, Seen::Items(items)) => {
+            items.into_iter().for_each(|item| self::item(item, syntax, out));
+        }
+        (Syntax::Lines | Syntax::Records | Syntax::Events, _) => item(value, syntax, out),
+        (Syntax::Form, Seen::Fields(_)) => form::put(value, out),
+        (Syntax::Multipart, Seen::Fields(_) | Seen::Items(_)) => {
+            form::put_parts(value, &boundary(value, media)?, out);
+        }
+        (Syntax::Xml, _) => xml::put(value, &schema().unwrap_or_default(), out),
+        (Syntax::Form | Syntax::Multipart, seen) if seen.scalar().is_some() => {
+            return Err(format!("a single value can't be written as {media}"));
+        }
+        (Syntax::Text | Syntax::Binary, Seen::Fields(_)) => {
+            return Err(format!("an object can't be written as {media}"));
+        }
+        (Syntax::Text | Syntax::Binary | Syntax::Form, Seen::Items(_)) => {
+            return Err(format!("an array can't be written as {media}"));
+        }
+        _ => json(value, Place::Quoted, out),
+    }
+    Ok(())
+}
+
+fn boundary<'v, V: Value<'v>>(value: V, media: &MediaType) -> Result<String, String> {
+    let mut text = String::new();
+    json(value, Place::Quoted, &mut text);
+    match media.parameter("boundary") {
+        None => Ok(form::boundary(&text)),
+        Some(own) if form::is_boundary(own) && !text.contains(own) => Ok(own.to_owned()),
+        Some(own) => Err(format!("`{}` can't be the boundary of this body", cut(own))),
+    }
+}
+
+/// A charset that the media type names, and that the text is not in.
+fn other_charset<'m>(media: &'m MediaType, content: &Content) -> Option<&'m str> {
+    let charset = media.parameter("charset").filter(|charset| !charset.eq_ignore_ascii_case("utf-8"))?;
+    let is_ascii = matches!(content, Content::Bytes(bytes) if bytes.is_ascii());
+    // Text in ASCII is the same in nearly all of them.
+    let wide = charset.to_ascii_lowercase().starts_with("utf-");
+    (wide || !is_ascii).then_some(charset)
+}
+
+/// Whether a body may be bytes that the document shows as text.
+fn takes_bytes(media: &MediaType) -> bool {
+    matches!(media.syntax(), Syntax::Binary | Syntax::Other)
+}
+
+/// `format: byte` (2.0, 3.0), `contentEncoding: base64` (since 3.1), and what authors write for them.
+fn says_base64(bundle: &Json) -> bool {
+    let is = |schema: &Json, keyword: &str, words: &[&str]| {
+        schema.get(keyword).and_then(Json::as_str).is_some_and(|word| words.contains(&word))
+    };
+    xml::together(bundle, bundle).into_iter().any(|(schema, _)| {
+        is(schema, "format", &["byte", "base64"]) || is(schema, "contentEncoding", &["base64", "base64url"])
+    })
+}
+
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    let text: String = text.split_ascii_whitespace().collect();
+    STANDARD.decode(&text).or_else(|_| URL_SAFE.decode(&text)).ok()
+}
+
+/// OpenAPI 3.2, 4.14.3: an item of an array, in the form of a sequential media type.
+fn item<'v, V: Value<'v>>(item: V, syntax: Syntax, out: &mut impl Sink<V>) {
+    match syntax {
+        Syntax::Events => event(item, out),
+        Syntax::Records => {
+            out.syntax("\u{1e}");
+            json(item, Place::Quoted, out);
+        }
+        _ => json(item, Place::Quoted, out),
+    }
+    out.syntax("\n");
 }
 
 /// WHATWG HTML, 9.2.6: an event's fields, a line each. What has none of them is the `data` of one.
-fn event(item: Value<'_>, out: &mut Builder, diagnostics: &mut Report) {
+fn event<'v, V: Value<'v>>(item: V, out: &mut impl Sink<V>) {
     const FIELDS: [&str; 5] = ["event", "data", "id", "retry", "comment"];
-    if !FIELDS.iter().any(|field| item.get(field).is_some()) {
-        return field("data", item, out, diagnostics);
+    let Seen::Fields(fields) = item.seen() else { return field("data", item, out) };
+    if !fields.iter().any(|(name, _)| FIELDS.contains(name)) {
+        return field("data", item, out);
     }
-    for (key, value) in item.entries() {
-        match key.text() {
-            "comment" => field("", value, out, diagnostics),
-            name if FIELDS.contains(&name) => field(name, value, out, diagnostics),
-            other => {
-                let message = format!("`{}` is no field of an event, and is not sent", cut(other));
-                let there = format!("there are `{}`", FIELDS.join("`, `"));
-                diagnostics.push(key.problem(Severity::Warning, ODD_VALUE, message).hint(there));
-            }
+    for (name, value) in fields {
+        match name {
+            "comment" => field("", value, out),
+            name if FIELDS.contains(&name) => field(name, value, out),
+            other => out.left_out(item, other, &format!("there are `{}`", FIELDS.join("`, `"))),
         }
     }
 }
 
 /// A field of an event: text with a line for each of its own, anything else as JSON.
-fn field(name: &str, value: Value<'_>, out: &mut Builder, diagnostics: &mut Report) {
-    let Some(text) = value.as_str() else {
-        out.literal(name);
-        out.literal(": ");
-        write(value, out, diagnostics);
-        return out.literal("\n");
+fn field<'v, V: Value<'v>>(name: &str, value: V, out: &mut impl Sink<V>) {
+    let Seen::Text(text) = value.seen() else {
+        out.syntax(name);
+        out.syntax(": ");
+        json(value, Place::Quoted, out);
+        return out.syntax("\n");
     };
     for line in text.replace("\r\n", "\n").split(['\n', '\r']) {
-        out.literal(name);
-        out.literal(": ");
-        if let Err(error) = out.line(line) {
-            diagnostics.push(bad_template(value, &error));
-        }
-        out.literal("\n");
+        out.syntax(name);
+        out.syntax(": ");
+        out.text(value, line, Place::Header);
+        out.syntax("\n");
     }
 }
 
-/// A header's value: scalars by their text, arrays joined by commas (OpenAPI's `simple` style).
-pub fn header(example: &Example<'_>, diagnostics: &mut Report) -> Template {
-    let text = match example.shown {
-        Shown::Data(value) if value.is_sequence() => {
-            let items: Vec<_> = value.items().filter_map(Value::text).collect();
-            items.join(",").into()
-        }
-        Shown::Data(value) => value.text().unwrap_or_default(),
-        Shown::Text(text) => text.into(),
-        Shown::File(bytes) => String::from_utf8_lossy(bytes.trim_ascii()),
+/// The values of a header: one, but for a `set-cookie`, which has a field for each item (RFC 6265, 3).
+pub fn header(
+    name: &HeaderName,
+    objects: Objects,
+    example: &Example<'_>,
+    diagnostics: &mut Report,
+) -> Vec<Template> {
+    let texts = match example.shown {
+        Shown::Data(value) => header_texts(name, objects, value),
+        Shown::Text(text) => vec![text.to_owned()],
+        Shown::File(bytes) => vec![String::from_utf8_lossy(bytes.trim_ascii()).into_owned()],
     };
-    parse(&text, Form::Header, example.at, diagnostics)
+    texts.iter().map(|text| parse(text, Form::Header, example.at, diagnostics)).collect()
 }
 
-fn parse(text: &str, form: Form, value: Value<'_>, diagnostics: &mut Report) -> Template {
+/// The same as texts. Scalars by their text, arrays and objects with commas between, and what is inside
+/// those as JSON. Control characters may be in them.
+pub fn header_texts<'v, V: Value<'v>>(name: &HeaderName, objects: Objects, value: V) -> Vec<String> {
+    let is_cookie = name == SET_COOKIE;
+    let texts: Vec<String> = match value.seen() {
+        Seen::Items(items) => items.into_iter().filter_map(header_text).collect(),
+        Seen::Fields(fields) => {
+            let fields = fields.into_iter().filter_map(|(name, value)| Some((name, header_text(value)?)));
+            let sign = if is_cookie || objects == Objects::Pairs { '=' } else { ',' };
+            fields.map(|(name, text)| format!("{name}{sign}{text}")).collect()
+        }
+        seen => return vec![seen.scalar().unwrap_or_default().into_owned()],
+    };
+    if is_cookie { texts } else { vec![texts.join(",")] }
+}
+
+fn header_text<'v, V: Value<'v>>(value: V) -> Option<String> {
+    match value.seen() {
+        Seen::Null => None,
+        Seen::Items(_) | Seen::Fields(_) => {
+            let mut out = String::new();
+            json(value, Place::Quoted, &mut out);
+            Some(out)
+        }
+        seen => seen.scalar().map(Into::into),
+    }
+}
+
+fn parse(text: &str, form: Form, value: tree::Value<'_>, diagnostics: &mut Report) -> Template {
     Template::parse(text, form).unwrap_or_else(|error| {
         diagnostics.push(bad_template(value, &error));
         let mut plain = Builder::new();
@@ -127,57 +327,12 @@ fn parse(text: &str, form: Form, value: Value<'_>, diagnostics: &mut Report) -> 
     })
 }
 
-fn bad_template(value: Value<'_>, error: &super::template::Error) -> Diagnostic {
+fn bad_template(value: tree::Value<'_>, error: &super::template::Error) -> Diagnostic {
     let place = value.place_within(error.offset);
     let problem = Diagnostic::new(Severity::Warning, BAD_TEMPLATE, error.message.clone()).at(place);
     match &error.hint {
         Some(hint) => problem.hint(hint.clone()),
         None => problem.hint("it is served as it stands"),
-    }
-}
-
-fn json(value: Value<'_>, diagnostics: &mut Report) -> Template {
-    let mut builder = Builder::new();
-    write(value, &mut builder, diagnostics);
-    builder.finish()
-}
-
-/// As deep as the tree, which the reader's limit bounds.
-fn write(value: Value<'_>, out: &mut Builder, diagnostics: &mut Report) {
-    match value.kind() {
-        Kind::Null => out.literal("null"),
-        Kind::Bool(true) => out.literal("true"),
-        Kind::Bool(false) => out.literal("false"),
-        Kind::Number(text) => out.literal(text),
-        Kind::String(text) => {
-            out.literal("\"");
-            if let Err(error) = out.string(text) {
-                diagnostics.push(bad_template(value, &error));
-            }
-            out.literal("\"");
-        }
-        Kind::Sequence => {
-            out.literal("[");
-            for (position, item) in value.items().enumerate() {
-                if position > 0 {
-                    out.literal(",");
-                }
-                write(item, out, diagnostics);
-            }
-            out.literal("]");
-        }
-        Kind::Mapping => {
-            out.literal("{");
-            for (position, (key, item)) in value.entries().enumerate() {
-                out.literal(if position > 0 { ",\"" } else { "\"" });
-                if let Err(error) = out.string(key.text()) {
-                    diagnostics.push(bad_template(item, &error));
-                }
-                out.literal("\":");
-                write(item, out, diagnostics);
-            }
-            out.literal("}");
-        }
     }
 }
 

@@ -5,21 +5,24 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
+use super::body::Objects;
 use super::callback::expression::Url;
 use super::callback::{Payload, Plan};
 use super::choose::{Exchanges, WantedContent};
 use super::media::{MediaType, Syntax};
+use super::offer::Room;
 use super::reply::Content;
 use super::schema::Schemas;
 use super::security::Security;
 use super::template::Template;
 use super::validate::Contract;
-use super::{Mocks, Need, Operation, Summary, body, lint, route};
+use super::{Mocks, Need, Operation, Summary, body, lint, route, validate};
 use crate::config::{Changes, Config, Delay, Level, Missing, Mode, Rule, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, Report, Severity};
 use crate::spec::Trees;
 use crate::spec::document::{self, Document, Example, Location, Media};
 use crate::spec::kept::Texts;
+use crate::spec::schema::Direction;
 use crate::tree::{Key, Tree, Value};
 
 mod exchange;
@@ -34,7 +37,7 @@ const BAD_CALLBACK_URL: Code = Code("SI0205");
 /// they come to is read, kept, and complained about once.
 #[derive(Default)]
 struct Shared {
-    sent: HashMap<Made, Content>,
+    sent: HashMap<Sent, Content>,
     wanted: HashMap<Made, WantedContent>,
     /// Replies that the document may still have; none once that is told.
     room: Option<usize>,
@@ -42,6 +45,7 @@ struct Shared {
     ruled: HashMap<Vec<usize>, Arc<Ruled>>,
     missing: HashSet<Arc<Missing>>,
     kinds: HashMap<String, Arc<MediaType>>,
+    contracts: validate::Common,
 }
 
 /// What the rules that match an operation say together.
@@ -86,6 +90,9 @@ impl Shared {
 /// An example's tree and node, and the syntax that it is written in.
 type Made = (*const Tree, u32, Syntax);
 
+/// With the schema, where that says how it is written, and the boundary that the media type names.
+type Sent = (Made, Option<(*const Tree, u32)>, Option<Box<str>>);
+
 fn made(value: Value<'_>, syntax: Syntax) -> Made {
     (Arc::as_ptr(value.tree()), value.id(), syntax)
 }
@@ -116,6 +123,7 @@ impl Mocks {
             revealed: config.reveal,
             validate: config.validate,
             schemas: Schemas::default(),
+            room: Room::default(),
         };
         let mut found = Vec::new();
         let mut places: Vec<Key<'_>> = Vec::with_capacity(count);
@@ -232,7 +240,7 @@ impl<'t> Compiler<'_, 't> {
         let callbacks = self.callbacks(&exchanges);
         let empties = exchanges.responses.iter().filter_map(|response| response.empty.as_deref());
         let replies = exchanges.all.iter().flat_map(|exchange| &exchange.replies).chain(empties);
-        let contract = Contract::of(operation, self.texts, self.config);
+        let contract = Contract::of(operation, self.texts, self.config, &mut self.shared.contracts);
         let security = Security::of(operation).filter(|_| self.config.validate.security != Level::Off);
         let needs_body = exchanges.look_at_body()
             || replies.into_iter().any(|reply| reply.needs().request_body)
@@ -303,9 +311,21 @@ impl<'t> Compiler<'_, 't> {
         }
     }
 
-    fn content(&mut self, example: &Example<'t>, media: &MediaType) -> Content {
-        let make = || body::of(example, media, self.diagnostics);
-        self.shared.sent.entry(made(example.at, media.syntax())).or_insert_with(make).clone()
+    fn content(
+        &mut self,
+        example: &Example<'t>,
+        media: &Media<'t>,
+        kind: &MediaType,
+        direction: Direction,
+    ) -> Content {
+        let syntax = kind.syntax();
+        let by_schema = matches!(syntax, Syntax::Xml | Syntax::Binary | Syntax::Other);
+        let schema = media.schema.filter(|_| by_schema);
+        let node = schema.map(|schema| (Arc::as_ptr(schema.tree()), schema.id()));
+        let boundary = kind.parameter("boundary").map(Into::into);
+        let bundle = || schema.map(|schema| self.texts.schema(schema).bundle(direction).json);
+        let make = || body::of(example, kind, bundle, self.diagnostics);
+        self.shared.sent.entry((made(example.at, syntax), node, boundary)).or_insert_with(make).clone()
     }
 
     /// A media type, the same for all that are called so.
@@ -363,15 +383,20 @@ impl<'t> Compiler<'_, 't> {
             ));
         }
         let mut payloads = Vec::new();
+        // Also of those that can't be written.
+        let mut shown = Vec::new();
         for media in &callback.bodies {
             let Some(kind) = self.media_type(media) else { continue };
             for example in &media.examples {
-                let body = self.content(example, &kind);
+                let body = self.content(example, media, &kind, Direction::Request);
+                shown.push(example.name);
+                if body.unwritable().is_some() {
+                    continue;
+                }
                 payloads.push(Payload { example: example.name.map(Into::into), media: kind.clone(), body });
             }
         }
-        let named = payloads.iter().filter_map(|payload| payload.example.as_deref());
-        let mut names: Vec<Box<str>> = named.map(Into::into).collect();
+        let mut names: Vec<Box<str>> = shown.into_iter().flatten().map(Into::into).collect();
         if names.is_empty() {
             names.extend(callback.refs.iter().map(|name| (*name).into()));
         }
@@ -393,8 +418,10 @@ impl<'t> Compiler<'_, 't> {
         let fields = parameters.filter_map(|parameter| {
             let example = parameter.examples.first()?;
             let name = HeaderName::try_from(parameter.name).ok()?;
-            Some((name, body::header(example, self.diagnostics)))
+            let objects = Objects::from(parameter.explode);
+            let templates = body::header(&name, objects, example, self.diagnostics);
+            Some(templates.into_iter().map(move |template| (name.clone(), template)))
         });
-        fields.collect()
+        fields.flatten().collect()
     }
 }

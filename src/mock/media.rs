@@ -76,8 +76,27 @@ impl MediaType {
             "json-seq" => Syntax::Records,
             subtype if subtype.ends_with("+json-seq") => Syntax::Records,
             "x-www-form-urlencoded" => Syntax::Form,
-            _ => Syntax::Other,
+            "xml" => Syntax::Xml,
+            subtype if subtype.ends_with("+xml") => Syntax::Xml,
+            // JSON is YAML (YAML 1.2, 1.3), and `text/x-json` is an old name of it.
+            subtype if ["yaml", "json"].iter().any(|name| subtype.ends_with(name)) => Syntax::Other,
+            _ => match &*self.kind {
+                "text" => Syntax::Text,
+                "multipart" => Syntax::Multipart,
+                "image" | "audio" | "video" | "font" => Syntax::Binary,
+                _ => Syntax::Other,
+            },
         }
+    }
+
+    /// Whether the document means several by it.
+    pub fn is_range(&self) -> bool {
+        self.breadth != Breadth::One
+    }
+
+    /// Text without a syntax of its own.
+    pub fn is_plain_text(&self) -> bool {
+        &*self.kind == "text" && &*self.subtype == "plain"
     }
 
     /// JSON by name or by its structured suffix (RFC 6839).
@@ -89,20 +108,10 @@ impl MediaType {
         suffix(&self.subtype)
     }
 
-    fn parameter(&self, name: &str) -> Option<&str> {
+    /// The value of a parameter.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
         let mut own = self.parameters.iter().filter(|(known, _)| name.eq_ignore_ascii_case(known));
         own.next().map(|(_, value)| &**value)
-    }
-
-    /// Whether the name says that JSON would be wrong: text, XML and forms have a syntax of their own,
-    /// while `application/vnd.example` may well be JSON.
-    pub fn is_other_than_json(&self) -> bool {
-        !self.is_json()
-            && (&*self.kind == "text"
-                || &*self.kind == "multipart"
-                || &*self.subtype == "xml"
-                || self.subtype.ends_with("+xml")
-                || &*self.subtype == "x-www-form-urlencoded")
     }
 }
 
@@ -118,6 +127,12 @@ pub enum Syntax {
     Events,
     /// Pairs of names and values (WHATWG URL, 5).
     Form,
+    /// Parts with headers of their own (RFC 2046).
+    Multipart,
+    Xml,
+    Text,
+    /// Images and the like.
+    Binary,
     /// One of its own, or none that is known.
     Other,
 }
@@ -261,6 +276,17 @@ impl<'h> ContentType<'h> {
         match named.is(media) {
             true => !named.parameters_differ(media),
             false => named.is_alike(media) || named.is_within(media),
+        }
+    }
+
+    /// How closely the document's `media` names it, whatever the parameters; none if it does not, or if
+    /// there is none that can be read.
+    pub fn closeness(&self, media: &MediaType) -> Option<u8> {
+        let named = self.0.as_ref()?;
+        match named.is(media) {
+            true => Some(if named.parameters_differ(media) { NAMED } else { NAMED + 1 }),
+            false if named.is_alike(media) => Some(OF_KIND),
+            false => named.is_within(media).then_some(ALIKE),
         }
     }
 }

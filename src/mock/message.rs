@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 
+use super::form::{self, Part};
+
 /// Time and chance of one request, given from outside so that every rule is a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
@@ -41,7 +43,7 @@ pub struct Request<'r> {
     pub body: &'r Body,
 }
 
-/// A body, read as JSON at most once and only if something asks.
+/// A body, read in each form at most once and only if something asks.
 #[derive(Debug, Default)]
 pub struct Body {
     bytes: Bytes,
@@ -49,6 +51,8 @@ pub struct Body {
     unread: bool,
     json: OnceLock<Option<serde_json::Value>>,
     sequence: OnceLock<Option<Vec<serde_json::Value>>>,
+    form: OnceLock<Vec<(String, String)>>,
+    parts: OnceLock<Option<Vec<Part>>>,
 }
 
 /// What was answered, as callbacks may refer to it.
@@ -99,6 +103,17 @@ impl Body {
     /// The body as JSON texts one after the other, by lines or by records; none if it is not.
     pub fn sequence(&self) -> Option<&[serde_json::Value]> {
         self.sequence.get_or_init(|| sequence(self.text()?)).as_deref()
+    }
+
+    /// The pairs of an urlencoded form, decoded, in their order.
+    pub fn form(&self) -> &[(String, String)] {
+        self.form.get_or_init(|| form::pairs(&self.bytes))
+    }
+
+    /// The parts of a multipart body; none if it is malformed. A message has one content type, so that of
+    /// the first who asks counts.
+    pub fn multipart(&self, content_type: &str) -> Option<&[Part]> {
+        self.parts.get_or_init(|| form::multipart(&self.bytes, content_type)).as_deref()
     }
 }
 

@@ -16,15 +16,16 @@ use crate::config::{self, Changes, Delay, Level, Missing, Mode, Unmatched, Valid
 use callback::{Chain, Plan};
 use choose::{Asked, Choice, Described, Exchanges, Made};
 use message::{Body, Context, Head, Moment, Request, Response};
-use offer::{Making, Offer};
+use offer::{Making, Offer, Room};
 use problem::Problem;
-use reply::Reply;
 use schema::Schemas;
 use security::{Security, Unauthorized};
 use validate::Contract;
 use violation::Violation;
 
 mod compile;
+
+mod watch;
 
 mod lint;
 
@@ -34,17 +35,19 @@ pub mod validate;
 
 mod security;
 
-mod body;
-
 pub mod callback;
 
 pub mod choose;
 
 mod offer;
 
+pub mod body;
+
 pub mod reply;
 
 mod generate;
+
+pub mod xml;
 
 mod schema;
 
@@ -56,13 +59,20 @@ pub mod violation;
 
 pub mod template;
 
+mod text;
+
 mod style;
 
 mod list;
 
 pub mod message;
 
+pub mod form;
+
+mod sink;
+
 pub use compile::Source;
+pub use watch::Watch;
 
 /// RFC 7240, 3.
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -88,6 +98,7 @@ pub struct Mocks {
     revealed: bool,
     validate: Validate,
     schemas: Schemas,
+    room: Room,
 }
 
 /// A document, for whoever asks what is served.
@@ -183,8 +194,10 @@ pub struct Answer {
     pub body: Bytes,
     /// The name of the example that was chosen; none if it has none.
     pub example: Option<Arc<str>>,
-    /// What of the request, or of the answer itself, is not as the document says.
+    /// What of the request is not as the document says.
     pub violations: Vec<Violation>,
+    /// What of the answer itself is not.
+    pub flaws: Vec<Violation>,
     pub chain: Option<Chain>,
 }
 
@@ -207,15 +220,11 @@ impl Mocks {
                     Ok(wait) => wait,
                     Err(problem) => return Found::Refused(problem),
                 };
-                let pairs = operation.parameters.iter().zip(captures);
-                let params = pairs
-                    .map(|(parameter, value)| (&*parameter.name, Cow::Owned(parameter.decode(value))))
-                    .collect();
                 Found::Mock(Hit {
                     operation,
                     number: target.operation,
                     mode,
-                    params,
+                    params: operation.params(captures),
                     base: base_length(head.path, target.base),
                     wait,
                     mocks: self,
@@ -367,10 +376,7 @@ impl Hit<'_> {
         if let Some(applied) = asked.as_ref().and_then(Asked::applied) {
             answer.headers.insert(PREFERENCE_APPLIED, applied);
         }
-        if !violations.is_empty() && self.mocks.revealed {
-            answer.headers.insert(VIOLATIONS, violation::header(&violations));
-        }
-        answer.violations = violations;
+        self.tell(&mut answer, violations);
         Ok(Some(answer))
     }
 
@@ -384,31 +390,34 @@ impl Hit<'_> {
     ) -> Result<Answer, Problem> {
         let operation = self.operation;
         let mut context = Context { request: *request, response: None, moment };
-        let random: Reply;
+        let made;
         let (reply, example) = match choice {
             Choice::Exchange { exchange, reply } => (*reply, exchange.name.as_ref()),
             Choice::Empty(_, reply) => (*reply, None),
-            Choice::Instance(response, offer, made) => {
+            Choice::Instance(response, offer, how) => {
                 let revealed = Some(&*operation.label).filter(|_| self.mocks.revealed);
                 let status = response.status.status();
-                let making = Making { status, revealed, schemas: &self.mocks.schemas };
+                let Mocks { schemas, room, .. } = self.mocks;
+                let making = Making { status, revealed, schemas, room };
                 let refuse = |reason: Arc<str>| operation.cannot_generate(response, offer, &reason);
-                let reply = match made {
+                made = match how {
                     Made::Fixed => offer.fixed(&making).map_err(refuse)?,
-                    Made::Random => {
-                        random = offer.random(&making, moment).map_err(refuse)?;
-                        &random
-                    }
+                    Made::Random => offer.random(&making, moment).map_err(refuse)?,
                 };
-                (reply, None)
+                (&*made, None)
             }
             other => return Err(operation.problem(other)),
         };
+        if let Some(reason) = reply.unwritable() {
+            let detail = format!("{}, response {}: {reason}", operation.label, reply.status.as_u16());
+            return Err(Problem::new(problem::CANNOT_GENERATE, detail));
+        }
         let status = code.unwrap_or(match choice {
             Choice::Empty(response, _) => response.status.status(),
             _ => reply.status,
         });
         let (headers, body) = reply.render(status, &context);
+        let flaws = self.flaws(choice, reply, status, &headers, &body)?;
         let mut chain = None;
         if !operation.callbacks.is_empty() && *request.head.method != Method::HEAD {
             let answered = Body::new(body.clone());
@@ -416,7 +425,50 @@ impl Hit<'_> {
             let name = example.map(|name| &**name);
             chain = callback::chain(&operation.label, &operation.callbacks, name, &context);
         }
-        Ok(Answer { status, headers, body, example: example.cloned(), violations: Vec::new(), chain })
+        Ok(Answer { status, headers, body, example: example.cloned(), violations: Vec::new(), flaws, chain })
+    }
+
+    /// Adds what was found of the request, and says all that was found.
+    fn tell(&self, answer: &mut Answer, violations: Vec<Violation>) {
+        let found = !violations.is_empty() || !answer.flaws.is_empty();
+        if found && self.mocks.revealed {
+            answer.headers.insert(VIOLATIONS, violation::header(&violations, &answer.flaws));
+        }
+        answer.violations = violations;
+    }
+
+    /// Holds an answer against the document that it comes from.
+    ///
+    /// # Errors
+    ///
+    /// It is not as the document says, and is not to be given then.
+    fn flaws(
+        &self,
+        choice: &Choice<'_>,
+        reply: &Reply,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> Result<Vec<Violation>, Problem> {
+        let (operation, level) = (self.operation, self.mocks.validate.response);
+        let Some(contract) = operation.contract.as_ref().filter(|_| level != Level::Off) else {
+            return Ok(Vec::new());
+        };
+        let look = || contract.response(status, headers, Some(body), &self.mocks.schemas);
+        let flaws = match choice {
+            // Operations share it.
+            Choice::Empty(..) => look(),
+            _ if status != reply.status => look(),
+            _ => reply.flaws(look),
+        };
+        if level < Level::Enforce || flaws.is_empty() {
+            return Ok(flaws);
+        }
+        let (label, first) = (&operation.label, told(&flaws));
+        let mut problem =
+            Problem::new(problem::RESPONSE_VIOLATION, format!("the document's answer for {label}: {first}"));
+        problem.violations = flaws;
+        Err(problem)
     }
 
     /// Holds the request against the document: what is to be told, or why it is refused.
@@ -458,22 +510,22 @@ impl Hit<'_> {
             for (name, value) in challenges {
                 answer.headers.append(name, value);
             }
-            if self.mocks.revealed {
-                answer.headers.insert(VIOLATIONS, violation::header(&violations));
-            }
-            answer.violations = violations;
+            self.tell(&mut answer, violations);
             return Ok(answer);
         }
-        let first = violations.first().map(|first| {
-            let Violation { place, path, message, .. } = first;
-            let at = if path.is_empty() { String::new() } else { format!(" `{path}`") };
-            format!("{}{at}: {message}", place.as_str())
-        });
-        let mut problem = Problem::new(kind, first.unwrap_or_default());
+        let mut problem = Problem::new(kind, told(&violations));
         problem.fields.extend(challenges);
         problem.violations = violations;
         Err(problem)
     }
+}
+
+/// The first of them, for a problem's detail.
+fn told(violations: &[Violation]) -> String {
+    violations.first().map_or_else(String::new, |Violation { place, path, message, .. }| {
+        let at = if path.is_empty() { String::new() } else { format!(" `{path}`") };
+        format!("{}{at}: {message}", place.as_str())
+    })
 }
 
 /// Why a request is not answered as usual.
@@ -501,6 +553,12 @@ impl Operation {
     /// Whether there is anything to answer with.
     pub fn answers(&self) -> bool {
         self.exchanges.preferred().is_some()
+    }
+
+    /// The path's parameters, as the route captured them.
+    fn params<'m>(&'m self, captures: Vec<&str>) -> Vec<(&'m str, Cow<'m, str>)> {
+        let pairs = self.parameters.iter().zip(captures);
+        pairs.map(|(parameter, value)| (&*parameter.name, Cow::Owned(parameter.decode(value)))).collect()
     }
 
     /// Whether any of its requests may be for the upstream.

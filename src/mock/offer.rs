@@ -1,5 +1,7 @@
 //! What a response is answered with where no example does: an instance of its schema.
 
+use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -9,8 +11,12 @@ use super::media::MediaType;
 use super::message::Moment;
 use super::reply::{Content, Fields, Reply};
 use super::schema::Schemas;
+use super::{body, generate};
 use crate::spec::kept::Schema;
 use crate::spec::schema::Direction;
+
+/// Bytes of all bodies together that are kept once they are made.
+const KEPT: usize = 64 << 20;
 
 /// One media type of a response, with the schema that says what its bodies are like.
 #[derive(Debug)]
@@ -30,6 +36,17 @@ pub struct Making<'m> {
     /// The operation's label, where answers say where they come from.
     pub revealed: Option<&'m str>,
     pub schemas: &'m Schemas,
+    pub room: &'m Room,
+}
+
+/// What may still be kept: bodies of thousands of operations are many bytes.
+#[derive(Debug)]
+pub struct Room(AtomicUsize);
+
+/// A reply that is kept, or was made for this answer.
+pub enum Given<'m> {
+    Kept(&'m Reply),
+    Made(Box<Reply>),
 }
 
 impl Offer {
@@ -42,12 +59,26 @@ impl Offer {
         self.schema.is_some()
     }
 
+    pub fn schema(&self) -> Option<&Schema> {
+        self.schema.as_ref()
+    }
+
+    /// An instance, the same every time.
+    ///
     /// # Errors
     ///
-    /// Why there is no instance.
-    pub fn fixed(&self, making: &Making<'_>) -> Result<&Reply, Arc<str>> {
-        let make = || self.make(making, None).map(Box::new);
-        self.fixed.get_or_init(make).as_deref().map_err(Clone::clone)
+    /// Why there is none.
+    pub fn fixed<'m>(&'m self, making: &Making<'m>) -> Result<Given<'m>, Arc<str>> {
+        if let Some(known) = self.fixed.get() {
+            return known.as_deref().map(Given::Kept).map_err(Clone::clone);
+        }
+        let made = self.make(making, None).map(Box::new);
+        let size = made.as_ref().map_or(0, |reply| reply.size());
+        if !making.room.take(size) {
+            return made.map(Given::Made);
+        }
+        // Another thread may have been faster: what it made is the same.
+        self.fixed.get_or_init(|| made).as_deref().map(Given::Kept).map_err(Clone::clone)
     }
 
     /// A random instance.
@@ -55,19 +86,24 @@ impl Offer {
     /// # Errors
     ///
     /// Why there is none.
-    pub fn random(&self, making: &Making<'_>, moment: Moment) -> Result<Reply, Arc<str>> {
-        self.make(making, Some(moment))
+    pub fn random(&self, making: &Making<'_>, moment: Moment) -> Result<Given<'static>, Arc<str>> {
+        self.make(making, Some(moment)).map(|reply| Given::Made(Box::new(reply)))
     }
 
-    fn make(&self, making: &Making<'_>, _moment: Option<Moment>) -> Result<Reply, Arc<str>> {
+    fn make(&self, making: &Making<'_>, moment: Option<Moment>) -> Result<Reply, Arc<str>> {
         let Some(schema) = &self.schema else {
             // Nothing is said of it: the emptiest body that is one.
-            let body = Bytes::from_static(if self.media.is_json() { b"{}" } else { b"" });
-            return Ok(self.reply(making, Content::Bytes(body)));
+            let empty = Bytes::from_static(if self.media.is_json() { b"{}" } else { b"" });
+            return Ok(self.reply(making, Content::Bytes(empty)));
         };
-        let _validator = making.schemas.of(schema, Direction::Response).map_err(|error| error.to_string())?;
-        let body = Bytes::from_static(b"{}");
-        Ok(self.reply(making, Content::Bytes(body)))
+        let validator = making.schemas.of(schema, Direction::Response).map_err(|error| error.to_string())?;
+        let instance = match moment {
+            Some(moment) => generate::random(&validator, moment),
+            None => generate::fixed(&validator),
+        };
+        let instance = instance.map_err(|impossible| impossible.to_string())?;
+        let body = body::of_instance(&instance, &self.media, validator.bundle())?;
+        Ok(self.reply(making, body))
     }
 
     fn reply(&self, making: &Making<'_>, body: Content) -> Reply {
@@ -76,5 +112,30 @@ impl Offer {
             reply.reveal(label, None);
         }
         reply
+    }
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Room(AtomicUsize::new(KEPT))
+    }
+}
+
+impl Room {
+    /// Whether there was room for so many bytes.
+    fn take(&self, bytes: usize) -> bool {
+        let less = |left: usize| left.checked_sub(bytes);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+    }
+}
+
+impl Deref for Given<'_> {
+    type Target = Reply;
+
+    fn deref(&self) -> &Reply {
+        match self {
+            Given::Kept(reply) => reply,
+            Given::Made(reply) => reply,
+        }
     }
 }

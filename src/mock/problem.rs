@@ -39,7 +39,7 @@ kinds! {
     CANNOT_GENERATE = INTERNAL_SERVER_ERROR "cannot-generate" "The document gives nothing to answer with";
     UPSTREAM_CONNECT = BAD_GATEWAY "upstream-connect" "The upstream can't be reached";
     UPSTREAM_PROTOCOL = BAD_GATEWAY "upstream-protocol" "The upstream's answer is broken";
-    RESPONSE_VIOLATION = BAD_GATEWAY "response-violation" "The upstream's answer is not as the document says";
+    RESPONSE_VIOLATION = BAD_GATEWAY "response-violation" "The answer is not as the document says";
     OVERLOADED = SERVICE_UNAVAILABLE "overloaded" "Standin has no room for this connection";
     UPSTREAM_TIMEOUT = GATEWAY_TIMEOUT "upstream-timeout" "The upstream took too long";
     REQUEST_TIMEOUT = REQUEST_TIMEOUT "request-timeout" "The request took too long to arrive";

@@ -1,14 +1,16 @@
 //! An answer as it is known at load: plain ones as bytes, the others as templates.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::media::MediaType;
+use super::form;
+use super::media::{MediaType, Syntax};
 use super::message::Context;
 use super::template::{Needs, Template};
+use super::violation::Violation;
 
 /// One example in one media type, ready to be sent.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub struct Reply {
     headers: HeaderMap,
     rendered: Box<[(HeaderName, Arc<Template>)]>,
     body: Content,
+    /// What of it is not as its operation says, where every answer is the same.
+    flaws: OnceLock<Box<[Violation]>>,
 }
 
 /// What a reply's or a call's body is made from. Cheap to clone: operations share their examples.
@@ -27,6 +31,8 @@ pub struct Reply {
 pub enum Content {
     Bytes(Bytes),
     Template(Arc<Template>),
+    /// The media type has no form for the value: why.
+    Unwritable(Arc<str>),
 }
 
 impl From<Template> for Content {
@@ -43,12 +49,40 @@ impl Content {
         match self {
             Content::Bytes(bytes) => bytes.clone(),
             Content::Template(template) => template.text(context).into(),
+            Content::Unwritable(_) => Bytes::new(),
         }
+    }
+
+    /// Why there is no body.
+    pub fn unwritable(&self) -> Option<&str> {
+        match self {
+            Content::Unwritable(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// What a message with this body has for its `content-type`. A multipart one names its boundary, which
+    /// stands in the body's first line (RFC 2046, 5.1.1).
+    pub fn content_type(&self, media: &MediaType) -> Option<HeaderValue> {
+        let plain = || HeaderValue::from_str(media.as_str()).ok();
+        if media.syntax() != Syntax::Multipart || media.parameter("boundary").is_some() {
+            return plain();
+        }
+        let begins = match self {
+            Content::Bytes(bytes) => bytes,
+            Content::Template(template) => template.beginning().as_bytes(),
+            Content::Unwritable(_) => &[],
+        };
+        let Some(boundary) = form::first_boundary(begins) else { return plain() };
+        // Some of a boundary's characters are no token's (RFC 9110, 5.6.2).
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"'+_-.".contains(&byte);
+        let quote = if boundary.bytes().all(is_token) { "" } else { "\"" };
+        HeaderValue::try_from(format!("{media}; boundary={quote}{boundary}{quote}")).ok()
     }
 
     pub fn needs(&self) -> Needs {
         match self {
-            Content::Bytes(_) => Needs::default(),
+            Content::Bytes(_) | Content::Unwritable(_) => Needs::default(),
             Content::Template(template) => template.needs(),
         }
     }
@@ -72,7 +106,7 @@ impl Reply {
 
     pub fn new(status: StatusCode, media: Option<MediaType>, body: Content) -> Self {
         let mut headers = HeaderMap::new();
-        if let Some(value) = media.as_ref().and_then(|media| HeaderValue::from_str(media.as_str()).ok()) {
+        if let Some(value) = media.as_ref().and_then(|media| body.content_type(media)) {
             headers.insert(CONTENT_TYPE, value);
         }
         let body = if has_content(status) { body } else { Content::Bytes(Bytes::new()) };
@@ -81,7 +115,7 @@ impl Reply {
         {
             headers.insert(CONTENT_LENGTH, bytes.len().into());
         }
-        Reply { status, media, headers, rendered: Box::default(), body }
+        Reply { status, media, headers, rendered: Box::default(), body, flaws: OnceLock::new() }
     }
 
     /// Adds a field whose value the document fixes.
@@ -105,9 +139,30 @@ impl Reply {
         self.rendered = rendered.into();
     }
 
+    /// Why there is no such answer; none if there is.
+    pub fn unwritable(&self) -> Option<&str> {
+        self.body.unwritable()
+    }
+
+    /// Bytes of the body, if it is known.
+    pub fn size(&self) -> usize {
+        match &self.body {
+            Content::Bytes(bytes) => bytes.len(),
+            Content::Template(_) | Content::Unwritable(_) => 0,
+        }
+    }
+
     pub fn needs(&self) -> Needs {
         let headers = self.rendered.iter().map(|(_, template)| template.needs());
         headers.fold(self.body.needs(), |all, needs| all | needs)
+    }
+
+    /// What `look` finds in an answer made of it. If all are the same, one look is enough.
+    pub fn flaws(&self, look: impl FnOnce() -> Vec<Violation>) -> Vec<Violation> {
+        if matches!(self.body, Content::Template(_)) || !self.rendered.is_empty() {
+            return look();
+        }
+        self.flaws.get_or_init(|| look().into()).to_vec()
     }
 
     /// `status` is its own, but for a range or `default` that was asked for as another.

@@ -5,21 +5,29 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
-use jsonschema::{Draft, PatternOptions, ValidationError};
-use serde_json::Value as Json;
+use jsonschema::{Draft, Keyword, PatternOptions, ValidationError, ValidationOptions};
+use serde_json::{Map, Value as Json};
 
+use super::text::Kinds;
 use crate::spec::kept::{Key, Schema};
 use crate::spec::schema::Direction;
 use crate::tree::push_token;
+use cost::Cost;
+
+mod cost;
 
 /// Bytes that one pattern may take, compiled.
 const PATTERN_SIZE: usize = 1 << 20;
 
-/// References and levels that one step of a validation may be below its start. A validator recurses.
-const DEEPEST: usize = 500;
+/// Steps back that a pattern which looks around may take in one text.
+const BACKTRACKS: usize = 10_000;
+
+/// Bytes of a text that says it is a pattern; a longer one is taken for one.
+const LONGEST_PATTERN: usize = 1_000;
 
 /// Problems of one instance that are looked at.
 const LOOKED_AT: usize = 50;
@@ -30,16 +38,35 @@ const LISTED: usize = 5;
 /// Values of the schemas that are kept compiled, all together.
 const KEPT: usize = 500_000;
 
+/// What a schema counts besides its values, and what a pattern does.
+const OVERHEAD: usize = 20;
+const PATTERN: usize = 50;
+
+/// Steps of one message's body or parameter: about a tenth of a second. One that would take more is
+/// not held against its schema.
+const STEPS: usize = 2_000_000;
+
+/// To tell what does not fit takes this much more than to see that something does not.
+const TELLING: usize = 8;
+
 /// Schemas that were asked for, compiled: each is made when a message first needs it.
 #[derive(Default)]
 pub struct Schemas {
-    shelf: Mutex<Shelf>,
+    shelf: RwLock<Shelf>,
 }
 
 #[derive(Default)]
 struct Shelf {
-    there: HashMap<Key, Result<Arc<Validator>, Unusable>>,
+    there: HashMap<Key, Kept>,
     size: usize,
+    /// How many were made: what `used` counts.
+    made: u64,
+}
+
+struct Kept {
+    schema: Result<Arc<Validator>, Unusable>,
+    size: usize,
+    used: AtomicU64,
 }
 
 /// Why messages can't be held against a schema.
@@ -50,39 +77,78 @@ pub enum Unusable {
 }
 
 impl Schemas {
-    /// The schema, compiled.
+    /// The schema, compiled. Two who ask for a new one at the same time may both compile it.
     ///
     /// # Errors
     ///
     /// It can't be.
     pub fn of(&self, schema: &Schema, direction: Direction) -> Result<Arc<Validator>, Unusable> {
         let key = schema.key(direction);
-        if let Some(known) = self.lock().there.get(&key) {
-            return known.clone();
+        if let Some(known) = self.read().find(&key) {
+            return known;
         }
         let made = Validator::new(schema.bundle(direction).json).map(Arc::new).ok_or(Unusable::Broken);
-        let size = made.as_ref().map_or(1, |validator| size(&validator.bundle));
-        let mut shelf = self.lock();
-        if shelf.size + size > KEPT {
-            *shelf = Shelf::default();
-        }
-        shelf.size += size;
-        shelf.there.insert(key, made.clone());
-        made
+        let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
+        shelf.put(key, made, KEPT)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, Shelf> {
+        self.shelf.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shelf {
+    fn find(&self, key: &Key) -> Option<Result<Arc<Validator>, Unusable>> {
+        let kept = self.there.get(key)?;
+        // Who reads all the time writes only when something was made since.
+        if kept.used.load(Ordering::Relaxed) != self.made {
+            kept.used.store(self.made, Ordering::Relaxed);
+        }
+        Some(kept.schema.clone())
+    }
+
+    /// What is there in the end: somebody else's, if that was sooner.
+    fn put(
+        &mut self,
+        key: Key,
+        schema: Result<Arc<Validator>, Unusable>,
+        room: usize,
+    ) -> Result<Arc<Validator>, Unusable> {
+        if let Some(known) = self.find(&key) {
+            return known;
+        }
+        let size = OVERHEAD + schema.as_ref().map_or(0, |validator| size(&validator.bundle));
+        self.made += 1;
+        self.clear(size, room);
+        self.size += size;
+        self.there.insert(key, Kept { schema: schema.clone(), size, used: AtomicU64::new(self.made) });
+        schema
+    }
+
+    /// Makes room for one more. Besides what must go a quarter goes, so that this is seldom done.
+    fn clear(&mut self, size: usize, room: usize) {
+        if self.size + size <= room {
+            return;
+        }
+        let mut oldest: Vec<_> =
+            self.there.iter().map(|(key, kept)| (kept.used.load(Ordering::Relaxed), *key)).collect();
+        oldest.sort_unstable_by_key(|(used, _)| *used);
+        for (_, key) in oldest {
+            if self.size + size <= room - room / 4 {
+                break;
+            }
+            self.size -= self.there.remove(&key).map_or(0, |kept| kept.size);
+        }
     }
 }
 
 impl fmt::Debug for Schemas {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Schemas").field("size", &self.lock().size).finish()
+        f.debug_struct("Schemas").field("size", &self.read().size).finish()
     }
 }
 
-/// How many values a schema's JSON has.
+/// How many values a schema's JSON has, patterns counted as many.
 fn size(json: &Json) -> usize {
     let mut size = 0;
     let mut open = vec![json];
@@ -90,7 +156,10 @@ fn size(json: &Json) -> usize {
         size += 1;
         match json {
             Json::Array(items) => open.extend(items),
-            Json::Object(entries) => open.extend(entries.values()),
+            Json::Object(entries) => {
+                size += if entries.contains_key("pattern") { PATTERN } else { 0 };
+                open.extend(entries.values());
+            }
             _ => {}
         }
     }
@@ -100,13 +169,16 @@ fn size(json: &Json) -> usize {
 pub struct Validator {
     bundle: Json,
     compiled: jsonschema::Validator,
+    cost: Cost,
+    kinds: Kinds,
 }
 
 /// One place of an instance that does not fit.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Violation {
+pub struct Misfit {
     /// RFC 6901 pointer into the instance.
     pub pointer: String,
+    pub keyword: Box<str>,
     pub message: String,
     /// What the schema says: `type: string`.
     pub rule: String,
@@ -117,17 +189,20 @@ pub struct Violation {
 pub struct TooCostly;
 
 impl Validator {
-    /// Takes what [`bundle`](crate::spec::schema::bundle) makes. Patterns that the engine refuses, as
-    /// those that look around, are dropped. None if it can't be compiled all the same.
+    /// Takes what [`bundle`](crate::spec::schema::bundle) makes. Patterns that no engine takes are
+    /// dropped. None if it can't be compiled all the same.
     pub fn new(mut bundle: Json) -> Option<Validator> {
-        let compiled = match compile(&bundle) {
-            Ok(compiled) => compiled,
+        prepare(&mut bundle);
+        let (compiled, engine) = match compile(&bundle, Engine::Linear) {
+            Ok(compiled) => (compiled, Engine::Linear),
             Err(_) => {
-                without_odd_patterns(&mut bundle);
-                compile(&bundle).ok()?
+                let engine = without_odd_patterns(&mut bundle);
+                (compile(&bundle, engine).ok()?, engine)
             }
         };
-        Some(Validator { bundle, compiled })
+        let cost = Cost::of(&bundle, engine);
+        let kinds = Kinds::of(&bundle);
+        Some(Validator { bundle, compiled, cost, kinds })
     }
 
     /// The schema, as [`bundle`](crate::spec::schema::bundle) made it.
@@ -135,134 +210,227 @@ impl Validator {
         &self.bundle
     }
 
-    /// What of an instance does not fit, at most `limit` of it. `steps` are those that may be taken,
+    /// What an instance may be.
+    pub fn kinds(&self) -> Kinds {
+        self.kinds
+    }
+
+    /// Whether an instance fits, or can't be looked at for its size.
+    pub fn fits(&self, instance: &Json) -> bool {
+        !self.cost.allows(&self.bundle, instance, STEPS) || self.compiled.is_valid(instance)
+    }
+
+    /// What of a message does not fit, at most `limit` of it.
+    pub fn misfits(&self, instance: &Json, limit: usize) -> Vec<Misfit> {
+        if self.fits(instance) {
+            return Vec::new();
+        }
+        if !self.cost.allows(&self.bundle, instance, STEPS / TELLING) {
+            return vec![Misfit {
+                pointer: String::new(),
+                keyword: "schema".into(),
+                message: format!("{} does not fit, and is too large to say where", shown(instance)),
+                rule: "schema".to_owned(),
+            }];
+        }
+        collected(self.compiled.iter_errors(instance), limit)
+    }
+
+    /// What of an example does not fit, at most `limit` of it. `steps` are those that may be taken,
     /// and lessened by those that are. Nothing is said of a string with a template, nor of what
-    /// depends on one.
+    /// depends on one, nor of what only the other side sends.
     pub fn violations(
         &self,
         instance: &Json,
         limit: usize,
         steps: &mut usize,
-    ) -> Result<Vec<Violation>, TooCostly> {
-        self.count(instance, steps)?;
+    ) -> Result<Vec<Misfit>, TooCostly> {
+        self.cost.count(&self.bundle, instance, steps)?;
         let templates = has_template(instance);
-        let errors = self.compiled.iter_errors(instance).take(LOOKED_AT);
+        let errors = self.compiled.iter_errors(instance);
         let settled = |error: &ValidationError<'_>| !templates || is_settled(error);
-        let mut found: Vec<Violation> = Vec::new();
-        let mut missing: Vec<(usize, Vec<String>)> = Vec::new();
-        for error in errors.filter(settled) {
-            let error = nearest_cause(&error);
-            let violation = violation(error);
-            let Kind::Required { property } = error.kind() else {
-                found.push(violation);
-                continue;
-            };
-            let name = cut(property.as_str().unwrap_or_default());
-            let known = missing.iter_mut().find(|(at, _)| found[*at].pointer == violation.pointer);
-            match known {
-                Some((_, names)) => names.push(name),
-                None => {
-                    missing.push((found.len(), vec![name]));
-                    found.push(violation);
-                }
-            }
-        }
-        for (at, names) in missing.into_iter().filter(|(_, names)| names.len() > 1) {
-            let listed = names[..names.len().min(LISTED)].join("`, `");
-            let more = names.len().saturating_sub(LISTED);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            found[at].message = format!("`{listed}`{more} are missing");
-            found[at].rule = format!("required: [{}, ...]", names[0]);
-        }
-        found.truncate(limit);
-        Ok(found)
-    }
-
-    /// Takes the steps of a validation without validating: each schema that looks at each value.
-    fn count(&self, instance: &Json, steps: &mut usize) -> Result<(), TooCostly> {
-        let mut open = vec![(&self.bundle, instance, 0)];
-        while let Some((schema, instance, depth)) = open.pop() {
-            *steps = steps.checked_sub(1).filter(|_| depth < DEEPEST).ok_or(TooCostly)?;
-            let Some(schema) = schema.as_object() else { continue };
-            for (keyword, below) in schema {
-                self.step(keyword, below, instance, depth + 1, &mut open);
-            }
-        }
-        Ok(())
-    }
-
-    fn step<'v>(
-        &'v self,
-        keyword: &str,
-        below: &'v Json,
-        instance: &'v Json,
-        depth: usize,
-        open: &mut Vec<(&'v Json, &'v Json, usize)>,
-    ) {
-        let items = instance.as_array().into_iter().flatten();
-        let values = instance.as_object().into_iter().flat_map(|object| object.values());
-        let schemas = below.as_array().into_iter().flatten();
-        let named = below.as_object().into_iter().flatten();
-        match keyword {
-            "$ref" => {
-                let target = below.as_str().and_then(|text| self.bundle.pointer(text.strip_prefix('#')?));
-                open.extend(target.map(|target| (target, instance, depth)));
-            }
-            "allOf" | "anyOf" | "oneOf" => open.extend(schemas.map(|schema| (schema, instance, depth))),
-            "not" | "if" | "then" | "else" => open.push((below, instance, depth)),
-            "dependentSchemas" => open.extend(named.map(|(_, schema)| (schema, instance, depth))),
-            "properties" => open.extend(
-                named.filter_map(|(name, schema)| Some((schema, instance.as_object()?.get(name)?, depth))),
-            ),
-            "patternProperties" => {
-                let values: Vec<_> = values.collect();
-                open.extend(named.flat_map(|(_, schema)| {
-                    values.iter().map(move |value| (schema, *value, depth)).collect::<Vec<_>>()
-                }));
-            }
-            "additionalProperties" | "unevaluatedProperties" | "propertyNames" => {
-                open.extend(values.map(|value| (below, value, depth)));
-            }
-            "prefixItems" => open.extend(schemas.zip(items).map(|(schema, item)| (schema, item, depth))),
-            "items" | "contains" | "unevaluatedItems" => {
-                open.extend(items.map(|item| (below, item, depth)));
-            }
-            // Every string of a list is compared, and every item with every other.
-            "enum" => open.extend(schemas.map(|_| (&Json::Null, instance, depth))),
-            "uniqueItems" => open.extend(items.map(|item| (&Json::Null, item, depth))),
-            _ => {}
-        }
+        let meant = |error: &ValidationError<'_>| !is_of_one_side(error);
+        Ok(collected(errors.filter(meant).filter(settled), limit))
     }
 }
 
-fn compile(schema: &Json) -> Result<jsonschema::Validator, ValidationError<'static>> {
-    jsonschema::options()
-        .with_draft(Draft::Draft202012)
-        .should_validate_formats(true)
-        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_SIZE))
-        .build(schema)
+fn collected<'e>(errors: impl Iterator<Item = ValidationError<'e>>, limit: usize) -> Vec<Misfit> {
+    let mut found: Vec<Misfit> = Vec::new();
+    let mut missing: Vec<(usize, Vec<String>)> = Vec::new();
+    for error in errors.take(LOOKED_AT) {
+        let error = nearest_cause(&error);
+        let misfit = misfit(error);
+        let Kind::Required { property } = error.kind() else {
+            found.push(misfit);
+            continue;
+        };
+        let name = cut(property.as_str().unwrap_or_default());
+        match missing.iter_mut().find(|(at, _)| found[*at].pointer == misfit.pointer) {
+            Some((_, names)) => names.push(name),
+            None => {
+                missing.push((found.len(), vec![name]));
+                found.push(misfit);
+            }
+        }
+    }
+    for (at, names) in missing.into_iter().filter(|(_, names)| names.len() > 1) {
+        let listed = names[..names.len().min(LISTED)].join("`, `");
+        let more = names.len().saturating_sub(LISTED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        found[at].message = format!("`{listed}`{more} are missing");
+        found[at].rule = format!("required: [{}, ...]", names[0]);
+    }
+    found.truncate(limit);
+    found
 }
 
-/// As deep as the schema, which the reader's limit bounds.
-fn without_odd_patterns(schema: &mut Json) {
-    let refused = |pattern: &str| compile(&serde_json::json!({ "pattern": pattern })).is_err();
+/// What runs patterns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    /// In time linear to the text.
+    Linear,
+    /// Also those that look around, by trying.
+    Trying,
+}
+
+fn compile(schema: &Json, engine: Engine) -> Result<jsonschema::Validator, ValidationError<'static>> {
+    let options = with_openapi(jsonschema::options().with_draft(Draft::Draft202012));
+    let options = options.should_validate_formats(true);
+    match engine {
+        Engine::Linear => options.with_pattern_options(PatternOptions::regex().size_limit(PATTERN_SIZE)),
+        Engine::Trying => options.with_pattern_options(
+            PatternOptions::fancy_regex().backtrack_limit(BACKTRACKS).size_limit(PATTERN_SIZE),
+        ),
+    }
+    .build(schema)
+}
+
+/// What OpenAPI says besides: which side sends a property (3.0, 4.7.24), and the formats of its registry.
+fn with_openapi<R>(options: ValidationOptions<'_, R>) -> ValidationOptions<'_, R> {
+    options
+        .with_keyword("readOnly", |_, said, _| Ok(Box::new(OfOneSide(said == &Json::Bool(true)))))
+        .with_keyword("writeOnly", |_, said, _| Ok(Box::new(OfOneSide(said == &Json::Bool(true)))))
+        .with_keyword(NUMBER, |_, format, _| Ok(Box::new(Whole { wide: format == "int64" })))
+        .with_format("byte", is_base64)
+        .with_format("regex", is_pattern)
+}
+
+/// The format of a number: formats of the validating crate are those of texts.
+const NUMBER: &str = "x-standin-number";
+
+/// A property that the other side does not send: it is wrong wherever it is.
+struct OfOneSide(bool);
+
+impl<'i> Keyword<'i> for OfOneSide {
+    fn validate(&self, instance: &'i Json) -> Result<(), ValidationError<'i>> {
+        if self.is_valid(instance) { Ok(()) } else { Err(ValidationError::custom("")) }
+    }
+
+    fn is_valid(&self, _: &'i Json) -> bool {
+        !self.0
+    }
+}
+
+/// A number of 32 bits, or of 64.
+struct Whole {
+    wide: bool,
+}
+
+impl<'i> Keyword<'i> for Whole {
+    fn validate(&self, instance: &'i Json) -> Result<(), ValidationError<'i>> {
+        if self.is_valid(instance) { Ok(()) } else { Err(ValidationError::custom(self.name())) }
+    }
+
+    fn is_valid(&self, instance: &'i Json) -> bool {
+        let Json::Number(number) = instance else { return true };
+        let whole = number.as_i64().or_else(|| {
+            // `1.0` is a whole number, and 2^63 is the first float that is none of 64 bits.
+            let float =
+                number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 2_f64.powi(63))?;
+            number.is_f64().then_some(float as i64)
+        });
+        whole.is_some_and(|whole| self.wide || i32::try_from(whole).is_ok())
+    }
+}
+
+impl Whole {
+    fn name(&self) -> &'static str {
+        if self.wide { "int64" } else { "int32" }
+    }
+}
+
+/// RFC 4648, 4 and 5, padded or not.
+fn is_base64(text: &str) -> bool {
+    let bare = text.trim_end_matches('=');
+    let padding = text.len() - bare.len();
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte);
+    bare.bytes().all(known) && bare.len() % 4 != 1 && (padding == 0 || padding < 3 && text.len() % 4 == 0)
+}
+
+fn is_pattern(text: &str) -> bool {
+    let schema = serde_json::json!({ "pattern": text });
+    text.len() > LONGEST_PATTERN
+        || compile(&schema, Engine::Linear).is_ok()
+        || compile(&schema, Engine::Trying).is_ok()
+}
+
+/// Calls for each schema of a bundle. As deep as the schema, which the reader's limit bounds.
+fn each_schema(schema: &mut Json, each: &mut dyn FnMut(&mut Map<String, Json>)) {
     let Some(schema) = schema.as_object_mut() else { return };
-    if schema.get("pattern").and_then(Json::as_str).is_some_and(refused) {
-        schema.remove("pattern");
-    }
-    if let Some(named) = schema.get_mut("patternProperties").and_then(Json::as_object_mut) {
-        named.retain(|pattern, _| !refused(pattern));
-    }
+    each(schema);
     for (keyword, below) in schema {
         match (keyword.as_str(), below) {
-            ("enum" | "const" | "required" | "dependentRequired", _) => {}
-            ("properties" | "patternProperties" | "dependentSchemas" | "$defs", Json::Object(named)) => {
-                named.values_mut().for_each(without_odd_patterns);
+            ("enum" | "const" | "required" | "dependentRequired" | "example" | "examples" | "default", _) => {
             }
-            (_, Json::Array(schemas)) => schemas.iter_mut().for_each(without_odd_patterns),
-            (_, schema) => without_odd_patterns(schema),
+            ("properties" | "patternProperties" | "dependentSchemas" | "$defs", Json::Object(named)) => {
+                named.values_mut().for_each(|schema| each_schema(schema, each));
+            }
+            (_, Json::Array(schemas)) => schemas.iter_mut().for_each(|schema| each_schema(schema, each)),
+            (_, schema) => each_schema(schema, each),
         }
     }
+}
+
+/// Says of numbers' formats what the compiler looks for, and takes out what a whole message can't be:
+/// for one side alone.
+fn prepare(bundle: &mut Json) {
+    if let Some(root) = bundle.pointer_mut("/$defs/0").and_then(Json::as_object_mut) {
+        root.remove("readOnly");
+        root.remove("writeOnly");
+    }
+    each_schema(bundle, &mut |schema| {
+        if let Some(format @ ("int32" | "int64")) = schema.get("format").and_then(Json::as_str) {
+            let format = Json::from(format);
+            schema.insert(NUMBER.to_owned(), format);
+        }
+    });
+}
+
+/// Drops patterns that no engine takes. The engine that the others need.
+fn without_odd_patterns(bundle: &mut Json) -> Engine {
+    let mut needed = Engine::Linear;
+    let mut keep = |pattern: &str| {
+        let schema = serde_json::json!({ "pattern": pattern });
+        let engine =
+            [Engine::Linear, Engine::Trying].into_iter().find(|engine| compile(&schema, *engine).is_ok());
+        if engine == Some(Engine::Trying) {
+            needed = Engine::Trying;
+        }
+        engine.is_some()
+    };
+    each_schema(bundle, &mut |schema| {
+        if schema.get("pattern").and_then(Json::as_str).is_some_and(|pattern| !keep(pattern)) {
+            schema.remove("pattern");
+        }
+        if let Some(named) = schema.get_mut("patternProperties").and_then(Json::as_object_mut) {
+            named.retain(|pattern, _| keep(pattern));
+        }
+    });
+    needed
+}
+
+fn is_of_one_side(error: &ValidationError<'_>) -> bool {
+    matches!(error.kind(), Kind::Custom { keyword, .. } if keyword == "readOnly" || keyword == "writeOnly")
 }
 
 /// Whether a value has a `{{` in a string or a key, whose text is known only when it is rendered.
@@ -315,7 +483,7 @@ fn nearest_cause<'e>(error: &'e ValidationError<'e>) -> &'e ValidationError<'e> 
     error
 }
 
-fn violation(error: &ValidationError<'_>) -> Violation {
+fn misfit(error: &ValidationError<'_>) -> Misfit {
     let found = shown(error.instance());
     let mut pointer = error.instance_path().as_str().to_owned();
     let keyword = error.kind().keyword();
@@ -369,13 +537,21 @@ fn violation(error: &ValidationError<'_>) -> Violation {
         Kind::AnyOf { .. } | Kind::OneOfNotValid { .. } => {
             (format!("{found} fits none of the alternatives"), "...".to_owned())
         }
+        Kind::Custom { keyword, .. } if keyword == "readOnly" => {
+            (format!("{found} is not for the client to send"), "true".to_owned())
+        }
+        Kind::Custom { keyword, .. } if keyword == "writeOnly" => {
+            (format!("{found} is not for the server to send"), "true".to_owned())
+        }
+        Kind::Custom { message: format, .. } => (format!("{found} is no {format}"), format.clone()),
         _ => (format!("{found} does not fit its schema"), "...".to_owned()),
     };
     let keyword = match error.kind() {
         Kind::FalseSchema => error.schema_path().as_str().rsplit('/').next().unwrap_or(keyword),
+        Kind::Custom { keyword, .. } if keyword == NUMBER => "format",
         _ => keyword,
     };
-    Violation { pointer, message, rule: format!("{keyword}: {rule}") }
+    Misfit { pointer, keyword: keyword.into(), message, rule: format!("{keyword}: {rule}") }
 }
 
 fn kinds(kind: &TypeKind) -> String {
@@ -489,13 +665,153 @@ mod tests {
     }
 
     #[test]
-    fn patterns_that_the_engine_refuses_are_dropped() {
+    fn patterns_that_look_around_are_tried_and_those_that_no_engine_takes_are_dropped() {
         check(
-            json!({"properties": {"pattern": {"pattern": "(?=a)"}}, "patternProperties": {"(?=a)": false}, "minProperties": 2}),
-            json!({"pattern": "b"}),
-            &[" this object has too few properties; minProperties: 2"],
+            json!({"properties": {"p": {"pattern": "^(?!b)"}, "q": {"pattern": "("}}, "patternProperties": {"(": false}}),
+            json!({"p": "b", "q": "b"}),
+            &["/p `\"b\"` does not match the pattern; pattern: ^(?!b)"],
         );
         check(json!({"pattern": "^a"}), json!("b"), &[" `\"b\"` does not match the pattern; pattern: ^a"]);
+    }
+
+    /// Expected are the pointers and keywords of what a message has that does not fit.
+    #[track_caller]
+    fn check_message(schema: Json, instance: Json, expected: &[&str]) {
+        let bundle = json!({ "$ref": "#/$defs/0", "$defs": { "0": schema } });
+        let validator = Validator::new(bundle).expect("it compiles");
+        let found: Vec<_> = validator.misfits(&instance, 20);
+        let found: Vec<_> =
+            found.iter().map(|found| format!("{} {}", found.pointer, found.keyword)).collect();
+        assert_eq!(
+            (found, validator.fits(&instance)),
+            (expected.iter().map(|text| (*text).to_owned()).collect(), expected.is_empty())
+        );
+    }
+
+    #[test]
+    fn what_only_the_other_side_sends_is_wrong_in_a_message_and_not_told_of_an_example() {
+        let schema = json!({"readOnly": true, "properties": {"id": {"readOnly": true, "type": "integer"}}});
+        check_message(schema.clone(), json!({"id": 1}), &["/id readOnly"]);
+        check_message(schema.clone(), json!({}), &[]);
+        check(schema, json!({"id": 1}), &[]);
+        check_message(json!({"items": {"writeOnly": true}}), json!([1]), &["/0 writeOnly"]);
+        check_message(json!({"items": {"writeOnly": false}}), json!([1]), &[]);
+    }
+
+    #[test]
+    fn braces_of_a_message_are_no_template() {
+        check_message(json!({"type": "integer"}), json!("{{ x }}"), &[" type"]);
+    }
+
+    #[test]
+    fn formats_of_openapi_are_checked() {
+        let fits = |format: &str, instance: Json| {
+            let expected: &[&str] = &[];
+            check_message(json!({ "format": format }), instance, expected);
+        };
+        let fails =
+            |format: &str, instance: Json| check_message(json!({ "format": format }), instance, &[" format"]);
+        fits("int32", json!(2_147_483_647));
+        fits("int32", json!(1.0));
+        fails("int32", json!(2_147_483_648_i64));
+        fails("int32", json!(1.5));
+        fits("int64", json!(i64::MIN));
+        fails("int64", json!(u64::MAX));
+        fails("int64", json!(1e30));
+        fits("float", json!(1.5));
+        fits("byte", json!("YWI="));
+        fits("byte", json!("YWI"));
+        fails("byte", json!("a b"));
+        fails("byte", json!("YWI=="));
+        fails("regex", json!("("));
+        fits("regex", json!("(?!a)"));
+        for format in [
+            "date-time",
+            "date",
+            "time",
+            "duration",
+            "email",
+            "hostname",
+            "ipv4",
+            "ipv6",
+            "uri",
+            "uuid",
+            "json-pointer",
+        ] {
+            fails(format, json!("a b"));
+        }
+        fails("uri-reference", json!("a b"));
+        fits("password", json!("a b"));
+    }
+
+    #[test]
+    fn schemas_that_were_not_used_for_longest_go_first() {
+        let mut shelf = Shelf::default();
+        let key = |number: u32| (0, number, Direction::Request);
+        let room = 5 * OVERHEAD;
+        let put = |shelf: &mut Shelf, number| drop(shelf.put(key(number), Err(Unusable::Broken), room));
+        (0..5).for_each(|number| put(&mut shelf, number));
+        assert!(shelf.find(&key(0)).is_some());
+        put(&mut shelf, 5);
+        let left: Vec<u32> = (0..6).filter(|number| shelf.there.contains_key(&key(*number))).collect();
+        assert_eq!((left, shelf.size), (vec![0, 4, 5], 3 * OVERHEAD));
+    }
+
+    /// Whether what one message takes is known without counting its steps.
+    #[track_caller]
+    fn check_linear(definitions: Json, expected: bool) {
+        let bundle = json!({ "$ref": "#/$defs/0", "$defs": definitions });
+        assert_eq!(Cost::of(&bundle, Engine::Linear).is_linear(), expected);
+    }
+
+    #[test]
+    fn steps_are_counted_only_where_one_value_may_be_looked_at_ever_more_often() {
+        let itself = json!({"$ref": "#/$defs/0"});
+        check_linear(json!({"0": {"properties": {"a": {"type": "string"}, "b": itself}}}), true);
+        check_linear(json!({"0": {"items": itself, "properties": {"a": itself}}}), true);
+        let base = json!({"properties": {"id": {"type": "integer"}}});
+        check_linear(json!({"0": {"allOf": [base, {"properties": {"below": {"items": itself}}}]}}), true);
+        check_linear(json!({"0": {"properties": {"a": itself}, "additionalProperties": itself}}), true);
+        check_linear(json!({"0": {"items": itself, "contains": itself}}), false);
+        check_linear(json!({"0": {"properties": {"a": itself}, "patternProperties": {"a": itself}}}), false);
+        let branch = json!({"properties": {"a": itself}});
+        check_linear(json!({"0": {"anyOf": [branch, branch]}}), false);
+        check_linear(json!({"0": {"properties": {"a": itself}, "unevaluatedProperties": false}}), false);
+        let twice = |n: usize| json!({"allOf": vec![json!({"$ref": format!("#/$defs/{n}")}); 2]});
+        let doubled: Map<_, _> = (0..40).map(|n| (n.to_string(), twice(n + 1))).collect();
+        check_linear(doubled.into(), false);
+    }
+
+    #[test]
+    fn hostile_messages_end_soon() {
+        let validator = |definition: Json| {
+            let bundle = json!({ "$ref": "#/$defs/0", "$defs": { "0": definition } });
+            Validator::new(bundle).expect("it compiles")
+        };
+        let itself = json!({"$ref": "#/$defs/0"});
+        let branch = json!({"properties": {"a": itself}, "required": ["b"]});
+        let nested = (0..120).fold(json!(1), |below, _| json!({ "a": below }));
+        let started = std::time::Instant::now();
+        let soon = |definition: Json, instance: &Json| {
+            let validator = validator(definition);
+            let _ = (validator.fits(instance), validator.misfits(instance, 20));
+        };
+        soon(json!({"anyOf": [branch, branch], "type": "object"}), &nested);
+        soon(json!({"properties": {"a": itself}, "unevaluatedProperties": false}), &nested);
+        soon(
+            json!({"oneOf": [{"properties": {"a": itself}, "required": ["a"]}, {"type": "string"}]}),
+            &nested,
+        );
+        let long = json!("a".repeat(1 << 20));
+        soon(json!({"pattern": "^(?=a)(a+)+$b"}), &long);
+        soon(json!({"pattern": "^(a+)+$b"}), &long);
+        let many: Json = (0..250_000).map(Json::from).collect();
+        soon(json!({"items": {"enum": (0..1000).map(|n| format!("v{n}")).collect::<Vec<_>>()}}), &many);
+        soon(json!({"uniqueItems": true, "items": {"type": "integer"}}), &many);
+        let texts: Json = (0..50_000).map(|n| format!("{}{n}", "a".repeat(12))).collect();
+        soon(json!({"items": {"pattern": "^(?=a)(a|aa)+$"}}), &texts);
+        // Much less without the tests' own build and a busy machine.
+        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
     }
 
     #[track_caller]
@@ -505,6 +821,8 @@ mod tests {
         let bundle = json!({ "$ref": "#/$defs/0", "$defs": definitions });
         let validator = Validator::new(bundle).expect("it compiles");
         assert_eq!(validator.violations(&instance, 3, &mut STEPS.clone()), Err(TooCostly));
+        // What can't be looked at is let be.
+        assert!(validator.fits(&instance));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 
 use super::message::Request;
@@ -70,11 +71,8 @@ impl Writing {
                 None => Written::Nothing,
                 Some(query) => Written::Scalar(decoded(query)),
             },
-            Location::Header => self.header(shape, request),
-            Location::Cookie => match request.cookie(&self.name) {
-                None => Written::Nothing,
-                Some(text) => self.delimited(shape, text, ','),
-            },
+            Location::Header => self.header(shape, request.head.headers),
+            Location::Cookie => self.cookie(shape, request),
         }
     }
 
@@ -120,8 +118,9 @@ impl Writing {
         if fields.is_empty() { Written::Nothing } else { Written::Fields(fields) }
     }
 
-    fn header<'r>(&self, shape: Shape, request: &Request<'r>) -> Written<'r> {
-        let mut values = request.head.headers.get_all(&*self.name).iter().map(|value| value.to_str());
+    /// What a header section has.
+    pub fn header<'r>(&self, shape: Shape, headers: &'r HeaderMap) -> Written<'r> {
+        let mut values = headers.get_all(&*self.name).iter().map(|value| value.to_str());
         let Some(first) = values.next() else { return Written::Nothing };
         let Ok(first) = first else { return Written::Malformed("it is no text") };
         let mut whole = Cow::Borrowed(first.trim());
@@ -130,6 +129,23 @@ impl Writing {
             whole = format!("{whole}, {}", more.trim()).into();
         }
         self.simple(shape, whole)
+    }
+
+    /// With `explode` items, and fields of an object, may be cookies of their own.
+    fn cookie<'r>(&self, shape: Shape, request: &Request<'r>) -> Written<'r> {
+        if shape == Shape::Object && self.explode {
+            let all: Vec<_> = cookies(request).map(|(name, value)| (name.into(), decoded(value))).collect();
+            return if all.is_empty() { Written::Nothing } else { Written::Fields(all) };
+        }
+        let mut own =
+            cookies(request).filter(|(name, _)| *name == &*self.name).map(|(_, value)| decoded(value));
+        match (own.next(), own.next()) {
+            (None, _) => Written::Nothing,
+            (Some(first), Some(second)) if shape == Shape::Array && self.explode => {
+                Written::Items([first, second].into_iter().chain(own).collect())
+            }
+            (Some(first), _) => self.delimited(shape, first, ','),
+        }
     }
 
     /// Parts between commas; with `explode` the fields of an object are `name=value`.
@@ -203,6 +219,14 @@ fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> + Clone {
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
+/// RFC 6265, 4.2.1.
+fn cookies<'r>(request: &Request<'r>) -> impl Iterator<Item = (&'r str, &'r str)> + use<'r> {
+    let fields = request.head.headers.get_all(http::header::COOKIE).into_iter();
+    let texts = fields.filter_map(|value| value.to_str().ok());
+    let pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.map(|(name, value)| (name, value.trim_matches('"'))).take(MOST)
+}
+
 /// WHATWG URL, 5.1: `+` is a space.
 fn decode(text: &str) -> Cow<'_, str> {
     match text.contains('+') {
@@ -217,7 +241,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, Method};
+    use http::Method;
 
     use super::*;
     use crate::mock::message::{Body, Head};
@@ -263,6 +287,9 @@ mod tests {
         check(Location::Path, Style::Simple, false, Shape::Array, "a,b", "a|b");
         check(Location::Header, Style::Simple, false, Shape::Array, "a, b", "a|b");
         check(Location::Cookie, Style::Form, false, Shape::Array, "a,b", "a|b");
+        check(Location::Cookie, Style::Form, true, Shape::Array, "a,b", "a|b");
+        check(Location::Cookie, Style::Cookie, true, Shape::Array, "a; p=b%20c", "a|b c");
+        check(Location::Cookie, Style::Form, false, Shape::Array, "a; p=b", "a");
     }
 
     #[test]
@@ -277,6 +304,8 @@ mod tests {
         check(Location::Path, Style::Matrix, true, Shape::Object, "r=1,g=2", "r=1|g=2");
         check(Location::Path, Style::Simple, true, Shape::Object, "r,1", "its parts are not `name=value`");
         check(Location::Header, Style::Simple, false, Shape::Object, "r,1,g,2", "r=1|g=2");
+        check(Location::Cookie, Style::Cookie, true, Shape::Object, "1; g=2", "a=1|p=1|g=2");
+        check(Location::Cookie, Style::Form, false, Shape::Object, "r,1,g,2", "r=1|g=2");
     }
 
     #[test]

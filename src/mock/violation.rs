@@ -20,6 +20,22 @@ pub struct Violation {
     pub message: String,
 }
 
+/// Whose it is: the metric's `side`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Request,
+    Response,
+}
+
+impl Side {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Side::Request => "request",
+            Side::Response => "response",
+        }
+    }
+}
+
 /// Where it is: `in` of the contract, and `kind` of the metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Place {
@@ -76,13 +92,35 @@ impl Violation {
         let Violation { place, path, keyword, message } = self;
         json!({ "in": place.as_str(), "path": path, "keyword": keyword, "message": message })
     }
+
+    /// The same, and whose it is.
+    pub fn of_side(&self, side: Side) -> Json {
+        let mut json = self.to_json();
+        json["side"] = side.as_str().into();
+        json
+    }
 }
 
-/// `x-standin-violations`: a JSON list in ASCII, of as many as there is room for.
-pub fn header(violations: &[Violation]) -> HeaderValue {
+/// What of a request and of its answer is listed: as many as `x-standin-violations` would have room for.
+pub fn listed(request: &[Violation], response: &[Violation]) -> Vec<Json> {
+    let request = request.iter().map(|violation| violation.of_side(Side::Request));
+    let response = response.iter().map(|violation| violation.of_side(Side::Response));
+    let mut room = LONGEST;
+    let fits = |json: &Json| {
+        let left = room.checked_sub(json.to_string().len());
+        room = left.unwrap_or(0);
+        left.is_some()
+    };
+    request.chain(response).take_while(fits).collect()
+}
+
+/// `x-standin-violations`: a JSON list in ASCII, of as many as there is room for. What is wrong with the
+/// answer itself says so.
+pub fn header(request: &[Violation], response: &[Violation]) -> HeaderValue {
     let mut list = String::from("[");
-    for violation in violations {
-        let text = ascii(&violation.to_json().to_string());
+    let response = response.iter().map(|violation| violation.of_side(Side::Response));
+    for json in request.iter().map(Violation::to_json).chain(response) {
+        let text = ascii(&json.to_string());
         if list.len() + text.len() + 2 > LONGEST {
             break;
         }
@@ -117,11 +155,16 @@ mod tests {
     #[test]
     fn the_header_is_ascii_json_of_what_there_is_room_for() {
         let violation = Violation::new(Place::Body, "/a", "type", "`\"ü\n😀\"` is no integer");
-        let text = header(std::slice::from_ref(&violation));
+        let text = header(std::slice::from_ref(&violation), &[]);
         let back: Json = serde_json::from_slice(text.as_bytes()).expect("it is JSON");
         assert_eq!(back, json!([violation.to_json()]));
+        let own = header(&[], std::slice::from_ref(&violation));
+        let back: Json = serde_json::from_slice(own.as_bytes()).expect("it is JSON");
+        assert_eq!(back, json!([violation.of_side(Side::Response)]));
         assert!(text.to_str().is_ok());
-        let many = header(&vec![violation; 1000]);
+        let listed = listed(&vec![violation.clone(); 1000], &[]);
+        assert!((30..100).contains(&listed.len()) && listed[0]["side"] == "request");
+        let many = header(&vec![violation; 1000], &[]);
         let back: Json = serde_json::from_slice(many.as_bytes()).expect("it is JSON");
         assert!(many.len() <= LONGEST && back.as_array().map_or(0, Vec::len) > 30);
     }

@@ -15,6 +15,7 @@ use prometheus::{
 
 use super::callbacks::{Observer, Outcome};
 use crate::mock::Mocks;
+use crate::mock::violation::{Side, Violation};
 
 /// The label of requests that no document lists.
 pub const UNLISTED: &str = "unlisted";
@@ -55,6 +56,8 @@ pub struct Metrics {
     upstream_failures: IntCounterVec,
     fallbacks: IntCounterVec,
     fallbacks_skipped: IntCounterVec,
+    violations: IntCounterVec,
+    validations_skipped: IntCounterVec,
     upstream_healthy: IntGaugeVec,
     callbacks: IntCounterVec,
     callback_attempts: IntCounterVec,
@@ -139,6 +142,16 @@ impl Metrics {
                 "standin_fallbacks_skipped_total",
                 "Answers of the upstream that the document could not replace, by reason.",
                 &["operation", "reason"],
+            ),
+            violations: counters(
+                "standin_violations_total",
+                "What of requests and answers is not as the document says, by where it is.",
+                &["operation", "side", "kind"],
+            ),
+            validations_skipped: counters(
+                "standin_validations_skipped_total",
+                "Bodies of what passed that were not held against the document, by reason.",
+                &["operation", "side", "reason"],
             ),
             upstream_healthy: gauges(
                 "standin_upstream_healthy",
@@ -225,6 +238,17 @@ impl Metrics {
         self.fallbacks_skipped.with_label_values(&[operation, reason]).inc();
     }
 
+    pub fn violated(&self, operation: &str, side: Side, violations: &[Violation]) {
+        for violation in violations {
+            let labels = [operation, side.as_str(), violation.place.as_str()];
+            self.violations.with_label_values(&labels).inc();
+        }
+    }
+
+    pub fn validation_skipped(&self, operation: &str, side: Side, reason: &str) {
+        self.validations_skipped.with_label_values(&[operation, side.as_str(), reason]).inc();
+    }
+
     /// Set when someone looks: the servers of each upstream, and whether they get their turns. Those
     /// that are gone are forgotten.
     pub fn upstreams_now(&self, upstreams: &BTreeMap<&str, Vec<(String, bool)>>) {
@@ -279,6 +303,8 @@ impl Metrics {
         keep_only(&self.request_duration, "operation", &operation);
         keep_only(&self.fallbacks, "operation", &operation);
         keep_only(&self.fallbacks_skipped, "operation", &operation);
+        keep_only(&self.violations, "operation", &operation);
+        keep_only(&self.validations_skipped, "operation", &operation);
         keep_only(&self.callbacks, "operation", &operation);
         keep_only(&self.callback_attempts, "operation", &operation);
         keep_only(&self.callback_duration, "operation", &operation);
@@ -404,6 +430,7 @@ impl Meters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mock::violation::Place;
 
     #[test]
     fn a_request_is_counted_with_the_operation_s_label() {
@@ -422,6 +449,8 @@ mod tests {
         for operation in ["old", "new", UNLISTED] {
             Meter::default().count(&metrics, operation, Source::Mock, 200, Duration::ZERO);
             metrics.attempt(operation, "done", "200", 0.1);
+            metrics.violated(operation, Side::Request, &[Violation::new(Place::Body, "", "type", "")]);
+            metrics.validation_skipped(operation, Side::Response, "busy");
             metrics.outcome(operation, "done", Outcome::Delivered);
         }
         for upstream in ["old", "new"] {

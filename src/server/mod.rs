@@ -161,6 +161,7 @@ impl Standin {
             in_flight: in_flight.clone(),
             draining: draining.clone(),
             upstreams: intercept::Upstreams::Configured,
+            bounds: Default::default(),
         };
         let proxy = proxy::Proxy { intercept };
         let (closing, closed) = signal::channel(false);

@@ -32,6 +32,8 @@ use crate::config::{Config, ListenAddress};
 /// - `upstream_request_filter`: takes off what is for Standin only, and makes the rules' changes;
 /// - `upstream_response_filter`: in the mode `fallback` the document may answer in place of the
 ///   upstream, and the rules' changes are made;
+/// - `request_body_filter` and `response_body_filter`: only where the bodies of what passes are to be
+///   held against the documents (`validate`);
 /// - `fail_to_proxy`: the same where the upstream gave no answer; `None` leaves the failure to the
 ///   caller;
 /// - `logging`: always, or the client's connection is not used again.
@@ -108,6 +110,7 @@ impl Interceptor {
             in_flight: InFlight::default(),
             draining: Arc::new(AtomicBool::new(false)),
             upstreams: Upstreams::Theirs,
+            bounds: Default::default(),
         };
         Interceptor { phases, reload, work: Mutex::new(Some(Box::pin(work))) }
     }

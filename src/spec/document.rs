@@ -47,6 +47,8 @@ pub struct Operation<'t> {
     pub tags: Vec<&'t str>,
     pub parameters: Vec<Parameter<'t>>,
     pub bodies: Vec<Media<'t>>,
+    /// Whether a request without a body is none.
+    pub body_required: bool,
     pub responses: Vec<Response<'t>>,
     pub callbacks: Vec<Callback<'t>>,
     /// None for most.
@@ -71,6 +73,8 @@ pub struct Parameter<'t> {
     pub style: Style,
     pub explode: bool,
     pub required: bool,
+    /// `allowEmptyValue`: a query may have it without a value.
+    pub allow_empty: bool,
     pub schema: Option<Value<'t>>,
     /// The one media type of its `content`, which it may have instead of a schema.
     pub media: Option<&'t str>,
@@ -178,7 +182,14 @@ pub struct Response<'t> {
 pub struct Field<'t> {
     pub key: Key<'t>,
     pub name: &'t str,
+    /// Where it is described, references followed.
+    pub at: Value<'t>,
+    pub required: bool,
+    pub style: Style,
+    pub explode: bool,
     pub schema: Option<Value<'t>>,
+    /// The one media type of its `content`, which it may have instead of a schema.
+    pub media: Option<&'t str>,
     pub examples: Vec<Example<'t>>,
 }
 

@@ -53,11 +53,17 @@ fn parameter<'t>(resolver: &mut Resolver<'t>, item: Value<'t>) -> Option<Paramet
         location,
         style,
         explode,
-        required: value.get("required").and_then(Value::as_bool).unwrap_or(false),
+        required: is_set(value, "required"),
+        allow_empty: is_set(value, "allowEmptyValue"),
         schema: value.get("schema").or_else(|| media.and_then(|media| media.get("schema"))),
         media: content.map(|(key, _)| key.text()),
         examples,
     })
+}
+
+/// Whether a flag of an object is set.
+pub fn is_set(object: Value<'_>, flag: &str) -> bool {
+    object.get(flag).and_then(Value::as_bool).unwrap_or(false)
 }
 
 fn location(word: &str) -> Option<Location> {

@@ -16,7 +16,7 @@ use super::document::{
 use super::example::data;
 use super::extension::{extension, refs};
 use super::keyword::{NONE, Object, beside_reference, given, keywords, object, wrong_type};
-use super::parameter::BAD_PARAMETER;
+use super::parameter::{BAD_PARAMETER, is_set};
 use super::path::{self, PathItem, Room, with_shared};
 use super::resolve::Resolver;
 use super::server::base;
@@ -120,6 +120,9 @@ fn operation<'t>(
         tags: value.get("tags").into_iter().flat_map(Value::items).filter_map(Value::as_str).collect(),
         parameters: inputs.iter().filter_map(|input| parameter(resolver, input)).collect(),
         bodies: bodies(resolver, &inputs, consumes),
+        body_required: inputs
+            .iter()
+            .any(|input| input.place == Place::Body && is_set(input.value, "required")),
         responses: responses(resolver, value, produces),
         callbacks: Vec::new(),
         extension: extension(resolver, value),
@@ -204,16 +207,13 @@ fn parameter<'t>(resolver: &mut Resolver<'t>, input: &Input<'t>) -> Option<Param
         location,
         style,
         explode,
-        required: is_required(value),
+        required: is_set(value, "required"),
+        allow_empty: is_set(value, "allowEmptyValue"),
         // 2.0, Parameter Object: one that is no body says its type itself.
         schema: Some(value),
         media: None,
         examples: examples(resolver, value),
     })
-}
-
-fn is_required(parameter: Value<'_>) -> bool {
-    parameter.get("required").and_then(Value::as_bool).unwrap_or(false)
 }
 
 /// 2.0, Parameter Object, `collectionFormat`: how an array is written, and whether its items stand apart.
@@ -328,7 +328,7 @@ fn form_field<'t>(resolver: &mut Resolver<'t>, input: &Input<'t>) -> FormField<'
         name: input.name,
         style,
         explode,
-        required: is_required(input.value),
+        required: is_set(input.value, "required"),
         examples: examples(resolver, input.value),
     }
 }
@@ -429,7 +429,19 @@ fn headers<'t>(resolver: &mut Resolver<'t>, response: Value<'t>) -> Vec<Field<'t
             let first = value.get("enum").and_then(|list| list.items().next());
             examples.extend(value.get("default").or(first).map(|value| data(None, value)));
         }
-        found.push(Field { key, name: key.text(), schema: Some(value), examples });
+        let (style, explode) = style(resolver, value, Location::Header);
+        found.push(Field {
+            key,
+            name: key.text(),
+            at: value,
+            // 2.0 can't say that a header is required.
+            required: false,
+            style,
+            explode,
+            schema: Some(value),
+            media: None,
+            examples,
+        });
     }
     found
 }

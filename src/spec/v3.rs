@@ -5,14 +5,16 @@ use std::sync::Arc;
 use http::Method;
 
 use super::NOT_OPENAPI;
-use super::document::{Callback, Document, Field, Format, Location, Media, Operation, Parameter, Response};
+use super::document::{
+    Callback, Document, Field, Format, Location, Media, Operation, Parameter, Response, Style,
+};
 use super::example::{data, examples, schemas, shown};
 use super::extension::{duration, extension, extension_key, refs};
 use super::keyword::{
     COMPONENTS, HEADER, MEDIA_TYPE, OPERATION, REQUEST_BODY, RESPONSE, ROOT, beside_reference, given,
     keywords, near_misses, object, wrong_type,
 };
-use super::parameter::parameters;
+use super::parameter::{is_set, parameters};
 use super::path::{self, PathItem, Room, with_shared};
 use super::resolve::Resolver;
 use super::server::bases;
@@ -131,6 +133,7 @@ fn operation<'t>(
         tags: value.get("tags").into_iter().flat_map(Value::items).filter_map(Value::as_str).collect(),
         parameters: with_shared(parameters(resolver, value.get("parameters")), shared, place),
         bodies: request_body(resolver, value),
+        body_required: body_required(resolver, value),
         responses: responses(resolver, value),
         callbacks: callbacks(resolver, value),
         extension: extension(resolver, value),
@@ -161,6 +164,10 @@ fn request_body<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Me
     item.into_iter().for_each(|item| beside_reference(resolver, item));
     keywords(resolver, body, &REQUEST_BODY);
     media_types(resolver, body.get("content"))
+}
+
+fn body_required<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> bool {
+    given(resolver, operation.get("requestBody")).is_some_and(|body| is_set(body, "required"))
 }
 
 fn media_types<'t>(resolver: &mut Resolver<'t>, content: Option<Value<'t>>) -> Vec<Media<'t>> {
@@ -224,7 +231,18 @@ fn fields<'t>(resolver: &mut Resolver<'t>, headers: Value<'t>) -> Vec<Field<'t>>
             });
             examples.extend(shown.map(|value| data(None, value)));
         }
-        found.push(Field { key, name: key.text(), schema: value.get("schema"), examples });
+        let media = content.and_then(|(_, media)| object(resolver, media, &MEDIA_TYPE));
+        found.push(Field {
+            key,
+            name: key.text(),
+            at: value,
+            required: is_set(value, "required"),
+            style: Style::Simple,
+            explode: is_set(value, "explode"),
+            schema: value.get("schema").or_else(|| media.and_then(|media| media.get("schema"))),
+            media: content.map(|(key, _)| key.text()),
+            examples,
+        });
     }
     found
 }

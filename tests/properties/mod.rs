@@ -3,6 +3,8 @@
 //!
 //! Each takes a text, and panics if it finds a rule broken.
 
+pub mod body;
+
 pub mod path;
 
 pub mod references;
@@ -15,9 +17,10 @@ pub mod tree;
 pub type Property = fn(&str);
 
 /// Each with the folder of `fuzz/corpus` that has the texts that are asked again at each change.
-pub const PROPERTIES: [(&str, Property); 4] = [
+pub const PROPERTIES: [(&str, Property); 5] = [
     ("tree", tree::holds),
     ("references", references::holds),
     ("path", path::holds),
     ("template", template::holds),
+    ("body", body::holds),
 ];

@@ -177,9 +177,7 @@ impl Chain {
         }
         if let Some(payload) = planned.payload.map(|number| &planned.plan.payloads[number]) {
             body = self.kept.with_context(moment, |context| payload.body.render(context));
-            if let Ok(value) = HeaderValue::from_str(payload.media.as_str()) {
-                headers.insert(CONTENT_TYPE, value);
-            }
+            headers.extend(payload.body.content_type(&payload.media).map(|value| (CONTENT_TYPE, value)));
         }
         Ok(Call { method: planned.plan.method.clone(), url, base: self.kept.url(), headers, body })
     }

@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::{BAD_HEADER, Compiler, made, wanted};
 use crate::diagnostic::{Code, Severity};
-use crate::mock::body;
+use crate::mock::body::{self, Objects};
 use crate::mock::choose::{Described, Exchange, Exchanges, Wanted, WantedBody, WantedContent};
 use crate::mock::media::{MediaType, Syntax};
 use crate::mock::offer::Offer;
@@ -19,6 +19,7 @@ use crate::mock::route::Captured;
 use crate::mock::style::Writing;
 use crate::mock::template::Template;
 use crate::spec::document::{Example, Field, Location, Media, Parameter, Response, StatusPattern};
+use crate::spec::schema::Direction;
 
 /// Exchanges of an operation under statuses that only a request can ask for: references may bring
 /// thousands of names into each of hundreds of responses.
@@ -69,7 +70,8 @@ struct Header<'r, 't> {
     name: HeaderName,
     examples: &'r [Example<'t>],
     named: HashMap<&'t str, usize>,
-    made: HashMap<usize, Option<Text>>,
+    objects: Objects,
+    made: HashMap<usize, Arc<[Text]>>,
 }
 
 #[derive(Clone)]
@@ -238,7 +240,8 @@ impl<'t> Compiler<'_, 't> {
             }
         }
         let taken = !NOT_TAKEN.contains(&name.as_str());
-        taken.then_some(Header { name, examples: &field.examples, named, made: HashMap::new() })
+        let objects = Objects::from(field.explode);
+        taken.then_some(Header { name, examples: &field.examples, named, objects, made: HashMap::new() })
     }
 
     /// An example in each of the media types of a response that have it.
@@ -255,7 +258,8 @@ impl<'t> Compiler<'_, 't> {
         let mut found = Vec::new();
         for (number, example) in examples {
             let Some(kind) = offered.kinds[number].clone() else { continue };
-            let content = self.content(example, &kind);
+            let media = &offered.response.content[number];
+            let content = self.content(example, media, &kind, Direction::Response);
             found.push(self.reply(label, offered, name, Some((*kind).clone()), content));
         }
         found
@@ -268,10 +272,11 @@ impl<'t> Compiler<'_, 't> {
         }
         let mut fields = Fields::default();
         for header in &mut offered.fields {
-            match self.header(header, None) {
-                Some(Text::Fixed(value)) => drop(fields.fixed.append(header.name.clone(), value)),
-                Some(Text::Rendered(template)) => fields.rendered.push((header.name.clone(), template)),
-                None => {}
+            for text in &*self.header(header, None) {
+                match text.clone() {
+                    Text::Fixed(value) => drop(fields.fixed.append(header.name.clone(), value)),
+                    Text::Rendered(template) => fields.rendered.push((header.name.clone(), template)),
+                }
             }
         }
         let fields = Arc::new(fields);
@@ -301,33 +306,37 @@ impl<'t> Compiler<'_, 't> {
         }
         let mut rendered = Vec::new();
         for header in &mut offered.fields {
-            match self.header(header, name) {
-                Some(Text::Fixed(value)) => reply.field(header.name.clone(), value),
-                Some(Text::Rendered(template)) => rendered.push((header.name.clone(), template)),
-                None => {}
+            for text in &*self.header(header, name) {
+                match text.clone() {
+                    Text::Fixed(value) => reply.field(header.name.clone(), value),
+                    Text::Rendered(template) => rendered.push((header.name.clone(), template)),
+                }
             }
         }
         reply.fields(rendered);
         reply
     }
 
-    /// The value of the example of that name, else of the first.
-    fn header(&mut self, header: &mut Header<'_, 't>, name: Option<&str>) -> Option<Text> {
+    /// The values of the example of that name, else of the first: several are fields of their own.
+    fn header(&mut self, header: &mut Header<'_, 't>, name: Option<&str>) -> Arc<[Text]> {
         let number = name.and_then(|name| header.named.get(name).copied()).unwrap_or(0);
-        let example = header.examples.get(number)?;
-        let make = || {
-            let template = body::header(example, self.diagnostics);
-            match template.as_literal().map(HeaderValue::try_from) {
-                Some(Ok(value)) => Some(Text::Fixed(value)),
-                Some(Err(_)) => {
-                    let message = format!("this can't be the value of the header `{}`", header.name);
-                    self.diagnostics.push(example.at.problem(Severity::Warning, BAD_HEADER, message));
-                    None
-                }
-                None => Some(Text::Rendered(template.into())),
+        let Some(example) = header.examples.get(number) else { return Arc::default() };
+        if let Some(known) = header.made.get(&number) {
+            return known.clone();
+        }
+        let templates = body::header(&header.name, header.objects, example, self.diagnostics);
+        let text = |template: Template| match template.as_literal().map(HeaderValue::try_from) {
+            Some(Ok(value)) => Some(Text::Fixed(value)),
+            Some(Err(_)) => {
+                let message = format!("this can't be the value of the header `{}`", header.name);
+                self.diagnostics.push(example.at.problem(Severity::Warning, BAD_HEADER, message));
+                None
             }
+            None => Some(Text::Rendered(template.into())),
         };
-        header.made.entry(number).or_insert_with(make).clone()
+        let made: Arc<[Text]> = templates.into_iter().filter_map(text).collect();
+        header.made.insert(number, made.clone());
+        made
     }
 
     fn asking<'r>(&mut self) -> Asking<'r, 't>

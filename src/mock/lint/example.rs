@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use crate::diagnostic::{Code, Diagnostic, Place, Report, Severity};
 use crate::mock::media::MediaType;
-use crate::mock::schema::{Validator, Violation};
+use crate::mock::schema::{Misfit, Validator};
 use crate::spec::Resolver;
 use crate::spec::document::{Callback, Example, Format, Media, Operation, Parameter, Shown};
 use crate::spec::schema::{self, Direction};
@@ -235,8 +235,8 @@ impl<'a, 't> Checker<'a, 't> {
         found.iter().for_each(|violation| self.tell(example, violation));
     }
 
-    fn tell(&mut self, example: &Example<'t>, violation: &Violation) {
-        let Violation { pointer, message, rule } = violation;
+    fn tell(&mut self, example: &Example<'t>, violation: &Misfit) {
+        let Misfit { pointer, message, rule, .. } = violation;
         let inside = match example.shown {
             Shown::Data(value) => value.pointer(pointer),
             Shown::Text(_) | Shown::File(_) => None,

@@ -11,7 +11,7 @@ use std::fmt::{self, Write};
 use std::ops::BitOr;
 
 use super::message::Context;
-use crate::tree::escape_json;
+use super::sink::Place;
 
 pub(in crate::mock) use expression::Expression;
 pub(in crate::mock) use function::shortened;
@@ -53,7 +53,7 @@ pub struct Template {
     salt: u64,
 }
 
-/// Builds a JSON template piece by piece: what a tree of JSON values is written into.
+/// Builds a template piece by piece: what a tree of values is written into.
 #[derive(Debug)]
 pub struct Builder {
     parts: Vec<Part>,
@@ -86,17 +86,6 @@ enum Part {
     Expression(Expression, Place),
 }
 
-/// What is around an expression.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Text,
-    Header,
-    /// Inside a JSON string.
-    Quoted,
-    /// Where a JSON value may stand.
-    Bare,
-}
-
 impl Template {
     /// Parses a text. JSON text is scanned, so that an expression knows whether it is inside a string.
     pub fn parse(text: &str, form: Form) -> Result<Template, Error> {
@@ -120,6 +109,14 @@ impl Template {
         }
     }
 
+    /// The text before the first expression.
+    pub(in crate::mock) fn beginning(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Literal(text)) => text,
+            _ => "",
+        }
+    }
+
     /// Appends the text with its values. The same context renders the same bytes.
     pub fn render(&self, context: &Context<'_>, out: &mut String) {
         let mut chance = fastrand::Rng::with_seed(context.moment.seed ^ self.salt);
@@ -127,7 +124,7 @@ impl Template {
             match part {
                 Part::Literal(text) => out.push_str(text),
                 Part::Expression(expression, place) => {
-                    place.put(expression.evaluate(context, &mut chance), out);
+                    put(*place, expression.evaluate(context, &mut chance), out);
                 }
             }
         }
@@ -168,7 +165,7 @@ impl Builder {
         Builder { parts: Vec::new(), salt: 0xcbf2_9ce4_8422_2325 }
     }
 
-    /// JSON syntax as it is.
+    /// Syntax as it is.
     pub fn literal(&mut self, syntax: &str) {
         self.stir(syntax);
         self.push(syntax);
@@ -177,30 +174,20 @@ impl Builder {
     /// The inside of a JSON string, unescaped; its quotes are the caller's. If a `{{ }}` of it
     /// does not parse, all of it is kept as it stands.
     pub fn string(&mut self, text: &str) -> Result<(), Error> {
-        self.stir(text);
-        match embedded(text, Place::Quoted) {
-            Ok(parts) => {
-                self.append(parts);
-                Ok(())
-            }
-            Err(error) => {
-                self.push(&Place::Quoted.literal(text));
-                Err(error)
-            }
-        }
+        self.text(text, Place::Quoted)
     }
 
-    /// One line of text, which no value can end: control characters never pass. If a `{{ }}` of it
-    /// does not parse, all of it is kept as it stands.
-    pub fn line(&mut self, text: &str) -> Result<(), Error> {
+    /// A text, to be escaped for its place; so is what its expressions come to. If a `{{ }}` of it does not
+    /// parse, all of it is kept as it stands.
+    pub(in crate::mock) fn text(&mut self, text: &str, place: Place) -> Result<(), Error> {
         self.stir(text);
-        match embedded(text, Place::Header) {
+        match embedded(text, place) {
             Ok(parts) => {
                 self.append(parts);
                 Ok(())
             }
             Err(error) => {
-                self.push(&Place::Header.literal(text));
+                self.push(&place.literal(text));
                 Err(error)
             }
         }
@@ -265,29 +252,12 @@ impl Error {
     }
 }
 
-impl Place {
-    /// A text that the template's author wrote, as it stands in what is rendered.
-    fn literal(self, text: &str) -> String {
-        let mut out = String::with_capacity(text.len());
-        self.write(text, &mut out);
-        out
-    }
-
-    fn write(self, text: &str, out: &mut String) {
-        match self {
-            Place::Text | Place::Bare => out.push_str(text),
-            Place::Header => out.extend(text.chars().filter(|c| !c.is_control())),
-            Place::Quoted => escape_json(text, out),
-        }
-    }
-
-    fn put(self, value: Value<'_>, out: &mut String) {
-        // Writing to a string does not fail, so neither do these.
-        let _ = match self {
-            Place::Bare => value.write_json(out),
-            place => value.write_text(&mut Escaped { place, out }),
-        };
-    }
+fn put(place: Place, value: Value<'_>, out: &mut String) {
+    // Writing to a string does not fail, so neither do these.
+    let _ = match place {
+        Place::Bare => value.write_json(out),
+        place => value.write_text(&mut Escaped { place, out }),
+    };
 }
 
 /// Escapes for a place whatever is written to it.

@@ -3,51 +3,330 @@
 //! What the document says is compiled when the first request asks, schema by schema, and kept by
 //! [`Schemas`]; an operation that says nothing of its requests has no [`Contract`] at all.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use serde_json::Value as Json;
 
 use super::message::Request;
-use super::schema::Schemas;
-use super::violation::Violation;
-use crate::config::Config;
-use crate::spec::document::Operation;
-use crate::spec::kept::Texts;
+use super::schema::{Misfit, Schemas, Validator};
+use super::violation::{Place, Violation};
+use crate::config::{Config, Level};
+use crate::spec::document::{self, Operation};
+use crate::spec::kept::{Schema, Texts};
+use crate::spec::schema::Direction;
+use crate::tree::{Spot, Tree, Value};
+use body::Body;
+use parameter::Parameter;
+use response::Response;
+
+mod parameter;
+
+mod response;
+
+mod body;
+
+mod content;
+
+/// Violations of one message.
+const MOST: usize = 20;
 
 /// What an operation says of its requests and responses.
 #[derive(Debug)]
-pub struct Contract {}
+pub struct Contract {
+    /// Those that say anything; with `unknown_query` all of the query.
+    parameters: Box<[Arc<Parameter>]>,
+    body: Option<Arc<Body>>,
+    /// Names of the query that are no parameter's, and listed all the same; none: nobody looks.
+    query: Option<Box<[Box<str>]>>,
+    responses: Box<[Arc<Response>]>,
+}
+
+/// What contracts of one compilation have in common: most parameters stand behind references.
+#[derive(Default)]
+pub struct Common {
+    parameters: HashMap<Vec<Node>, Arc<Parameter>>,
+    bodies: HashMap<(bool, Vec<Node>), Arc<Body>>,
+    responses: HashMap<(u16, Vec<Node>), Arc<Response>>,
+}
+
+/// A place of a tree.
+type Node = (*const Tree, u32);
+
+fn node(value: Value<'_>) -> Node {
+    (Arc::as_ptr(value.tree()), value.id())
+}
+
+fn nodes<'a, 't: 'a>(content: &'a [document::Media<'t>]) -> impl Iterator<Item = Node> + 'a {
+    content.iter().flat_map(|media| {
+        let at = match media.at {
+            Spot::Key(key) => key.value(),
+            Spot::Value(value) => Some(value),
+        };
+        let fields = media.fields.iter().map(|field| field.at);
+        at.into_iter().chain(media.schema).chain(media.item_schema).chain(fields).map(node)
+    })
+}
 
 impl Contract {
     /// None where there is nothing to hold a message against, at the levels of the config.
-    pub fn of(_operation: &Operation<'_>, _texts: &Arc<Texts>, _config: &Config) -> Option<Arc<Contract>> {
-        None
+    pub fn of(
+        operation: &Operation<'_>,
+        texts: &Arc<Texts>,
+        config: &Config,
+        common: &mut Common,
+    ) -> Option<Arc<Contract>> {
+        let mut contract =
+            Contract { parameters: Box::default(), body: None, query: None, responses: Box::default() };
+        if config.validate.request != Level::Off {
+            let all = config.validate.unknown_query;
+            contract.query = all.then(|| names_of(operation.path));
+            contract.parameters = parameters(operation, texts, all, common);
+            contract.body = body(operation, texts, common);
+        }
+        if config.validate.response != Level::Off {
+            contract.responses = responses(operation, texts, common);
+        }
+        let Contract { parameters, body, query, responses } = &contract;
+        let nothing = parameters.is_empty() && body.is_none() && query.is_none() && responses.is_empty();
+        (!nothing).then(|| Arc::new(contract))
     }
 
     /// Whether a request's body is looked at.
     pub fn needs_request_body(&self) -> bool {
-        false
+        self.body.is_some()
     }
 
     /// What of a request is not as the document says; security is another matter.
-    pub fn request(&self, _request: &Request<'_>, _schemas: &Schemas) -> Vec<Violation> {
-        Vec::new()
+    pub fn request(&self, request: &Request<'_>, schemas: &Schemas) -> Vec<Violation> {
+        let mut found = Vec::new();
+        for parameter in &self.parameters {
+            parameter.check(request, &self.parameters, schemas, &mut found);
+        }
+        if let Some(known) = &self.query {
+            parameter::unknown(request, &self.parameters, known, schemas, &mut found);
+        }
+        if let Some(body) = &self.body {
+            body.check(request, schemas, &mut found);
+        }
+        found.truncate(MOST);
+        found
     }
 
-    /// Whether the body of a response with this head is looked at.
-    pub fn needs_response_body(&self, _status: StatusCode, _headers: &HeaderMap) -> bool {
-        false
+    /// Whether the body of a response with this head is looked at. That of an answer to `HEAD` never is,
+    /// since there is none.
+    pub fn needs_response_body(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        Response::of(&self.responses, status).is_some_and(|response| response.needs_body(status, headers))
     }
 
     /// What of a response is not as the document says. `body` is none where it was not kept whole.
     pub fn response(
         &self,
-        _status: StatusCode,
-        _headers: &HeaderMap,
-        _body: Option<&Bytes>,
-        _schemas: &Schemas,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: Option<&Bytes>,
+        schemas: &Schemas,
     ) -> Vec<Violation> {
-        Vec::new()
+        if self.responses.is_empty() || status.is_informational() {
+            return Vec::new();
+        }
+        let Some(response) = Response::of(&self.responses, status) else {
+            return vec![response::undescribed(&self.responses, status)];
+        };
+        let mut found = Vec::new();
+        response.check(status, headers, body, schemas, &mut found);
+        found.truncate(MOST);
+        found
+    }
+}
+
+/// Names of the query that a path's own conditions have: `/?Action=Do`.
+fn names_of(path: &str) -> Box<[Box<str>]> {
+    let (_, query) = path.split_once('?').unwrap_or((path, ""));
+    let names = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+    names.filter(|name| !name.is_empty()).map(Into::into).collect()
+}
+
+fn parameters(
+    operation: &Operation<'_>,
+    texts: &Arc<Texts>,
+    all: bool,
+    common: &mut Common,
+) -> Box<[Arc<Parameter>]> {
+    let says = |parameter: &&document::Parameter<'_>| all || Parameter::says(parameter);
+    let one = |parameter: &document::Parameter<'_>| {
+        let key = std::iter::once(parameter.at).chain(parameter.schema).map(node).collect();
+        let shared = common.parameters.entry(key);
+        shared.or_insert_with(|| Arc::new(Parameter::of(parameter, texts))).clone()
+    };
+    let listed = operation.parameters.iter().filter(|parameter| !parameter::is_ignored(parameter));
+    listed.filter(says).map(one).collect()
+}
+
+fn body(operation: &Operation<'_>, texts: &Arc<Texts>, common: &mut Common) -> Option<Arc<Body>> {
+    if operation.bodies.is_empty() && !operation.body_required {
+        return None;
+    }
+    let key = (operation.body_required, nodes(&operation.bodies).collect());
+    let make = || Arc::new(Body::of(&operation.bodies, operation.body_required, texts));
+    Some(common.bodies.entry(key).or_insert_with(make).clone())
+}
+
+fn responses(operation: &Operation<'_>, texts: &Arc<Texts>, common: &mut Common) -> Box<[Arc<Response>]> {
+    let described = operation.responses.iter().filter(|response| !response.status.is_informational());
+    let one = |response: &document::Response<'_>| {
+        let headers = response.headers.iter().map(|field| node(field.at));
+        // Those that are as bare as each other differ in their status alone.
+        let key = (response::number(response.status), headers.chain(nodes(&response.content)).collect());
+        let shared = common.responses.entry(key);
+        shared.or_insert_with(|| Arc::new(Response::of_document(response, texts))).clone()
+    };
+    described.map(one).collect()
+}
+
+/// A schema, compiled; none where it can't be, so that nothing is held against it.
+fn validator(schema: Option<&Schema>, direction: Direction, schemas: &Schemas) -> Option<Arc<Validator>> {
+    schemas.of(schema?, direction).ok()
+}
+
+/// What of an instance does not fit its schema; `name` is what stands before the pointers.
+fn tell(place: Place, name: &str, validator: &Validator, instance: &Json, found: &mut Vec<Violation>) {
+    let room = MOST.saturating_sub(found.len());
+    found.extend(validator.misfits(instance, room).into_iter().map(|misfit| {
+        let Misfit { pointer, keyword, message, rule } = misfit;
+        let message = format!("{message}; its schema has `{rule}`");
+        Violation::new(place, format!("{name}{pointer}"), keyword.into_string(), message)
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+    use crate::config::Validate;
+    use crate::mock::message::{Body, Head};
+    use crate::spec;
+
+    fn contract(operation: &str, validate: Validate) -> Option<Arc<Contract>> {
+        let text = format!("openapi: 3.1.0\npaths: {{/a: {{post: {operation}}}}}");
+        let (tree, _) = Tree::parse("/t.yaml", text, &Default::default()).expect("the text is YAML");
+        let trees = spec::Trees::from([("/t.yaml".into(), tree)]);
+        let document = spec::read(&trees, "/t.yaml").document.expect("the text is a document");
+        let texts = Texts::new(&trees, document.source.clone(), document.format);
+        let config = Config { validate, ..Config::default() };
+        Contract::of(&document.operations[0], &texts, &config, &mut Common::default())
+    }
+
+    fn lines(found: &[Violation]) -> Vec<String> {
+        let line = |one: &Violation| format!("{} {} {}", one.place.as_str(), one.path, one.keyword);
+        found.iter().map(line).collect()
+    }
+
+    /// A response's head is its status and fields, a line each.
+    #[track_caller]
+    fn check_response(head: &str, body: Option<&str>, expected: &[&str]) {
+        let responses = "{responses: {200: {headers: {x-n: {required: true, schema: {type: integer}}, Content-Type: {required: true, schema: {type: integer}}}, \
+            content: {application/json: {schema: {properties: {secret: {writeOnly: true}, n: {type: integer}}}}}}, \
+            4XX: {}, 204: {content: {application/json: {}}}}}";
+        let validate = Validate { response: Level::Report, ..Validate::default() };
+        let contract = contract(responses, validate).expect("it says something");
+        let mut lines_of = head.lines();
+        let status = lines_of.next().and_then(|line| line.parse().ok()).expect("a status");
+        let fields = lines_of.filter_map(|line| line.split_once(": "));
+        let field = |(name, value): (&str, &str)| {
+            (name.parse::<http::HeaderName>().expect("a name"), value.parse().expect("a value"))
+        };
+        let headers: HeaderMap = fields.map(field).collect();
+        let body = body.map(|body| Bytes::copy_from_slice(body.as_bytes()));
+        let found = contract.response(status, &headers, body.as_ref(), &Schemas::default());
+        assert_eq!(lines(&found), expected);
+    }
+
+    #[test]
+    fn responses_are_held_against_the_one_of_their_status() {
+        let json = "200\nx-n: 1\ncontent-type: application/json";
+        check_response(json, Some("{\"n\":1}"), &[]);
+        check_response(json, Some("{\"n\":\"a\",\"secret\":1}"), &["body /secret writeOnly", "body /n type"]);
+        check_response(json, Some("{"), &["body  content"]);
+        check_response(json, Some(""), &["body  content"]);
+        check_response(json, None, &[]);
+        check_response("200\nx-n: a", None, &["header x-n type"]);
+        check_response("200", None, &["header x-n required"]);
+        check_response("200\nx-n: 1\ncontent-type: text/html", None, &["content-type  content"]);
+        check_response("200\nx-n: 1", Some("{}"), &["content-type  content"]);
+        check_response("500", None, &["status  responses"]);
+        check_response("404\ncontent-type: text/html", Some("x"), &[]);
+        check_response("204", Some(""), &[]);
+        check_response("103", None, &[]);
+        check_response("200\nx-n: 1\ncontent-type: application/json\ncontent-encoding: gzip", Some("x"), &[]);
+    }
+
+    #[test]
+    fn what_says_nothing_has_no_contract() {
+        let none = Validate { request: Level::Off, ..Validate::default() };
+        assert!(
+            contract("{parameters: [{name: q, in: query}], responses: {200: {}}}", Validate::default())
+                .is_none()
+        );
+        assert!(contract("{requestBody: {content: {a/b: {}}}}", none).is_none());
+        let body =
+            contract("{requestBody: {content: {a/b: {}}}}", Validate::default()).expect("it says something");
+        assert!(body.needs_request_body());
+        assert!(!body.needs_response_body(StatusCode::OK, &HeaderMap::new()));
+        let query = contract("{parameters: [{name: q, in: query, required: true}]}", Validate::default());
+        assert!(query.is_some_and(|contract| !contract.needs_request_body()));
+    }
+
+    #[test]
+    fn operations_share_what_stands_behind_references() {
+        let operations: String = (0..100)
+            .map(|n| {
+                format!("/{n}: {{get: {{parameters: [{{$ref: '#/p'}}], requestBody: {{$ref: '#/b'}}}}}}, ")
+            })
+            .collect();
+        let text = format!(
+            "openapi: 3.1.0\npaths: {{{operations}}}\np: {{name: q, in: query, schema: {{}}}}\nb: {{content: {{a/b: {{}}}}}}"
+        );
+        let (tree, _) = Tree::parse("/t.yaml", text, &Default::default()).expect("the text is YAML");
+        let trees = spec::Trees::from([("/t.yaml".into(), tree)]);
+        let document = spec::read(&trees, "/t.yaml").document.expect("the text is a document");
+        let texts = Texts::new(&trees, document.source.clone(), document.format);
+        let mut common = Common::default();
+        for operation in &document.operations {
+            assert!(Contract::of(operation, &texts, &Config::default(), &mut common).is_some());
+        }
+        assert_eq!((common.parameters.len(), common.bodies.len()), (1, 1));
+    }
+
+    #[test]
+    fn hostile_bodies_are_told_soon() {
+        let operation = "{requestBody: {content: {application/json: {schema: {$ref: '#/paths/~1a/post/x-s'}}}}, \
+            x-s: {anyOf: [{properties: {a: {$ref: '#/paths/~1a/post/x-s'}}, required: [b]}, {properties: {a: {$ref: '#/paths/~1a/post/x-s'}}, required: [c]}], type: object}}";
+        let contract = contract(operation, Validate::default()).expect("it says something");
+        let schemas = Schemas::default();
+        let headers = HeaderMap::new();
+        let head = Head {
+            method: &Method::POST,
+            path: "/a",
+            query: None,
+            headers: &headers,
+            scheme: "http",
+            authority: "",
+        };
+        let started = std::time::Instant::now();
+        let bodies = [
+            "[".repeat(1 << 20),
+            format!("{}1{}", "{\"a\":".repeat(120), "}".repeat(120)),
+            "{\"a\":".repeat(1 << 17),
+        ];
+        for text in bodies {
+            let body = Body::new(text.into());
+            let request = Request { head, base: 0, params: &[], body: &body };
+            let _ = contract.request(&request, &schemas);
+        }
+        assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
     }
 }

@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
-use http::{HeaderMap, StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode, Version};
 use parking_lot::Mutex;
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -24,7 +24,10 @@ use pingora::protocols::Digest;
 use pingora::protocols::http::custom::{CustomMessageWrite, server};
 use pingora::protocols::http::{HttpTask, ServerSession};
 use pingora::protocols::l4::socket::SocketAddr;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
+
+use crate::mock::problem::Problem;
 
 /// An upstream's answer that is not wanted is read for this long and up to this many bytes, so that
 /// its connection can be used again.
@@ -43,6 +46,12 @@ struct Shared {
     close: AtomicBool,
     /// Whether the client has its answer, and the upstream's is dropped.
     answered: AtomicBool,
+    /// Whether an answer is held back from now on, which is here then.
+    withholds: AtomicBool,
+    withheld: Mutex<Option<Withheld>>,
+    /// Whether it was judged, and what the client got in its place.
+    judged: AtomicBool,
+    refused: Mutex<Option<Box<Problem>>>,
 }
 
 impl Hold {
@@ -55,7 +64,8 @@ impl Hold {
         let shared = Arc::new(Shared::default());
         let mut client = mem::replace(&mut session.downstream_session, nobody());
         let begin = read.map(|read| Begin::of(read, &mut client));
-        let held = Held { client, begin, more: false, dropping: None, shared: shared.clone() };
+        let held =
+            Held { client, begin, more: false, dropping: None, withheld: None, shared: shared.clone() };
         *session.downstream_session = ServerSession::new_custom(Box::new(held));
         Hold(shared)
     }
@@ -68,6 +78,22 @@ impl Hold {
     /// The client has its answer: what the upstream sends from now on is dropped.
     pub fn answered(&self) {
         self.0.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// The answer that has begun is held back until it is judged.
+    pub fn withhold(&self, withheld: Withheld) {
+        *self.0.withheld.lock() = Some(withheld);
+        self.0.withholds.store(true, Ordering::Release);
+    }
+
+    /// Whether an answer that was held back was judged; one that is too large, or broke off, is not.
+    pub fn judged(&self) -> bool {
+        self.0.judged.load(Ordering::Relaxed)
+    }
+
+    /// What the client got in its place.
+    pub fn refused(&self) -> Option<Box<Problem>> {
+        self.0.refused.lock().take()
     }
 
     /// Gives the client's session back, so that its connection can serve another request.
@@ -97,6 +123,7 @@ struct Held {
     /// Whether more was read after it, so that the body can't be given again.
     more: bool,
     dropping: Option<Dropping>,
+    withheld: Option<Withheld>,
     shared: Arc<Shared>,
 }
 
@@ -117,6 +144,59 @@ impl Begin {
             // A chunked body of no bytes has an end all the same.
             _ => Begin::Some(read),
         }
+    }
+}
+
+/// Says of a whole body, encoded as it came, whether its answer is given, and what is in its place.
+pub type Judge = Box<dyn FnOnce(&Bytes) -> Result<(), Box<Problem>> + Send + Sync>;
+
+/// An answer that is held back.
+pub struct Withheld {
+    judge: Judge,
+    tasks: Vec<HttpTask>,
+    bytes: usize,
+    /// One with more bytes is given unseen.
+    limit: usize,
+    /// One with more bytes is judged on another thread,
+    at_once: usize,
+    /// when that has its turn.
+    aside: Arc<Semaphore>,
+}
+
+impl Withheld {
+    pub fn new(judge: Judge, limit: usize, at_once: usize, aside: Arc<Semaphore>) -> Self {
+        Withheld { judge, tasks: Vec::new(), bytes: 0, limit, at_once, aside }
+    }
+
+    fn add(&mut self, tasks: Vec<HttpTask>) {
+        let bytes = tasks.iter().filter_map(|task| match task {
+            HttpTask::Body(bytes, _) => bytes.as_ref().map(Bytes::len),
+            _ => None,
+        });
+        self.bytes += bytes.sum::<usize>();
+        self.tasks.extend(tasks);
+    }
+
+    /// The answer, or what is given in its place.
+    async fn judged(self) -> Result<Vec<HttpTask>, Box<Problem>> {
+        let Withheld { judge, tasks, bytes, at_once, aside, .. } = self;
+        let mut whole = BytesMut::with_capacity(bytes);
+        for task in &tasks {
+            if let HttpTask::Body(Some(piece), _) = task {
+                whole.extend_from_slice(piece);
+            }
+        }
+        let whole = whole.freeze();
+        if bytes <= at_once {
+            return judge(&whole).map(|()| tasks);
+        }
+        let turn = aside.acquire_owned().await;
+        let judging = tokio::task::spawn_blocking(move || {
+            let verdict = judge(&whole);
+            drop(turn);
+            verdict
+        });
+        judging.await.unwrap_or(Ok(())).map(|()| tasks)
     }
 }
 
@@ -146,6 +226,50 @@ impl Held {
         if self.shared.close.load(Ordering::Relaxed) {
             self.client.set_keepalive(None);
         }
+    }
+
+    /// Gives what comes of the upstream's answer to the client.
+    async fn give(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
+        self.before_head();
+        self.after_continue(&tasks);
+        self.client.response_duplex_vec(tasks).await
+    }
+
+    /// Keeps what comes until it is whole, and gives it or what is in its place.
+    async fn hold_back(&mut self, mut withheld: Withheld, tasks: Vec<HttpTask>) -> Result<bool> {
+        // What breaks off is no answer, and nobody has seen anything of it.
+        if tasks.iter().any(|task| matches!(task, HttpTask::Failed(_))) {
+            let failed = tasks.into_iter().filter(|task| matches!(task, HttpTask::Failed(_)));
+            return self.give(failed.collect()).await;
+        }
+        let ended = tasks.iter().any(HttpTask::is_end);
+        withheld.add(tasks);
+        if withheld.bytes > withheld.limit {
+            return self.give(withheld.tasks).await;
+        }
+        if !ended {
+            self.withheld = Some(withheld);
+            return Ok(false);
+        }
+        self.shared.judged.store(true, Ordering::Relaxed);
+        match withheld.judged().await {
+            Ok(tasks) => self.give(tasks).await,
+            Err(problem) => {
+                self.before_head();
+                self.refuse(&problem).await?;
+                *self.shared.refused.lock() = Some(problem);
+                Ok(true)
+            }
+        }
+    }
+
+    async fn refuse(&mut self, problem: &Problem) -> Result<()> {
+        let (headers, body) = problem.render();
+        let (mut parts, ()) = http::Response::new(()).into_parts();
+        (parts.status, parts.headers) = (problem.status(), headers);
+        let body = if self.client.req_header().method == Method::HEAD { Bytes::new() } else { body };
+        self.client.write_response_header(Box::new(ResponseHeader::from(parts))).await?;
+        self.client.write_response_body(body, true).await
     }
 
     /// Whether the upstream's answer has ended, or enough of it was read.
@@ -189,9 +313,13 @@ impl server::Session for Held {
         if self.shared.answered.load(Ordering::Relaxed) {
             return Ok(self.dropped(&tasks));
         }
-        self.before_head();
-        self.after_continue(&tasks);
-        self.client.response_duplex_vec(tasks).await
+        if self.shared.withholds.swap(false, Ordering::AcqRel) {
+            self.withheld = self.shared.withheld.lock().take();
+        }
+        match self.withheld.take() {
+            Some(withheld) => self.hold_back(withheld, tasks).await,
+            None => self.give(tasks).await,
+        }
     }
 
     async fn write_response_header(&mut self, head: Box<ResponseHeader>, _end: bool) -> Result<()> {

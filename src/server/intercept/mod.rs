@@ -16,6 +16,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorType, Session};
 use pingora::proxy::FailToProxy;
 
+use self::drift::{Bounds, Drift};
 use self::exchange::Read;
 use self::failure::Failure;
 use self::hold::Hold;
@@ -29,9 +30,12 @@ use super::upstream::Upstream;
 use crate::config::{Changes, Limits, Mode};
 use crate::mock::message::{Body, Head, Moment};
 use crate::mock::problem::{self, Problem};
+use crate::mock::violation::{self, Side};
 use crate::mock::{Answer, Found, Hit, Need, Operation};
 
 mod change;
+
+mod drift;
 
 mod exchange;
 
@@ -49,6 +53,7 @@ pub struct Intercept {
     /// Set when the process is about to stop: connections are closed after their answer.
     pub draining: Arc<AtomicBool>,
     pub upstreams: Upstreams,
+    pub bounds: Bounds,
 }
 
 /// Where the requests go that pass.
@@ -69,6 +74,10 @@ pub struct Ctx {
     operation: Option<usize>,
     hold: Option<Hold>,
     fallback: Fallback,
+    /// What is kept of what passes, if somebody looks at it.
+    drift: Option<Box<Drift>>,
+    /// What was found of an exchange that did not pass.
+    found: drift::Found,
     recording: Recording,
     /// Bytes of the body that are noted already, and come once more when the request passes.
     noted: usize,
@@ -128,6 +137,8 @@ impl Intercept {
             operation: None,
             hold: None,
             fallback: Fallback::No,
+            drift: None,
+            found: drift::Found::default(),
             recording,
             noted: 0,
             example: None,
@@ -170,7 +181,10 @@ impl Intercept {
     /// # Errors
     ///
     /// What the config says makes no request.
-    pub fn upstream_request_filter(&self, request: &mut RequestHeader, ctx: &Ctx) -> Result<()> {
+    pub fn upstream_request_filter(&self, request: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> {
+        if let Some(drift) = &mut ctx.drift {
+            drift.sent();
+        }
         let own: Vec<HeaderName> =
             request.headers.keys().filter(|name| name.as_str().starts_with("x-standin-")).cloned().collect();
         for name in own {
@@ -183,18 +197,29 @@ impl Intercept {
         prefix.map_or(Ok(()), |prefix| change::path(request, prefix))
     }
 
-    /// A piece of the body of a request that passes. Only noted for the journal.
-    pub fn request_body_filter(&self, piece: Option<&Bytes>, ctx: &mut Ctx) {
+    /// A piece of the body of a request that passes; `end` if it is the last. It is noted for the
+    /// journal, and to be held against the document.
+    pub fn request_body_filter(&self, piece: Option<&Bytes>, end: bool, ctx: &mut Ctx) {
+        if let Some(drift) = &mut ctx.drift {
+            drift.request_body(piece.map(|piece| &**piece).unwrap_or_default());
+            if end {
+                drift.request_ended();
+            }
+        }
         let Some(piece) = piece else { return };
         let known = ctx.noted.min(piece.len());
         ctx.noted -= known;
         ctx.recording.request_body(&piece[known..]);
     }
 
-    /// A piece of the answer of the upstream. Only noted for the journal.
+    /// A piece of the answer of the upstream. It is noted for the journal, and to be held against the
+    /// document.
     pub fn response_body_filter(&self, piece: Option<&Bytes>, ctx: &mut Ctx) {
         if let Some(piece) = piece.filter(|_| !matches!(ctx.fallback, Fallback::Done)) {
             ctx.recording.response_body(piece);
+            if let Some(drift) = &mut ctx.drift {
+                drift.response_body(piece);
+            }
         }
     }
 
@@ -216,6 +241,7 @@ impl Intercept {
         }
         if !response.status.is_informational() {
             self.missing(session, response.status, ctx).await?;
+            self.answered(session, response, ctx);
         }
         let fields = ctx.changes().find_map(|changes| changes.response.as_ref());
         fields.map_or(Ok(()), |fields| change::fields(response, fields))
@@ -229,6 +255,9 @@ impl Intercept {
         error: &Error,
         ctx: &mut Ctx,
     ) -> Option<FailToProxy> {
+        if let Some(drift) = &mut ctx.drift {
+            drift.broke_off();
+        }
         if *error.esource() == pingora::ErrorSource::Downstream {
             return Some(self.client_failed(session, error, ctx).await);
         }
@@ -257,8 +286,16 @@ impl Intercept {
 
     pub async fn logging(&self, session: &mut Session, ctx: &mut Ctx) {
         if let Some(hold) = ctx.hold.take() {
+            let refused = hold.refused();
+            if let Some(drift) = ctx.drift.as_mut().filter(|_| hold.judged()) {
+                drift.judged();
+            }
             hold.release(session);
+            if let Some(problem) = refused {
+                self.withheld(ctx, *problem);
+            }
         }
+        self.look_at(session, ctx).await;
         let code = session.response_written().map_or(0, |response| response.status.as_u16());
         let live = &ctx.live;
         let label = ctx.operation.map_or(UNLISTED, |number| &live.mocks.operations[number].label);
@@ -284,7 +321,7 @@ impl Intercept {
             operation: ctx.operation.map(|number| &live.mocks.operations[number].label),
             example: ctx.example.take(),
             reason: ctx.reason.take(),
-            violations: Vec::new(),
+            violations: violation::listed(&ctx.found.request, &ctx.found.response),
             took,
         };
         self.journal.finish(std::mem::take(&mut ctx.recording), &live.config.journal, ending);
@@ -331,14 +368,27 @@ impl Intercept {
     async fn pass(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         if self.can_pass(&ctx.live, ctx.operation) {
             ctx.source = Source::Upstream;
-            if ctx.hold.is_none() {
-                exchange::bear_half_close(session);
+            ctx.drift = Drift::of(&ctx.live, &self.bounds, ctx.operation, session.req_header());
+            let withholds = ctx.drift.as_ref().is_some_and(|drift| drift.withholds());
+            match &ctx.hold {
+                Some(_) => {}
+                None if withholds => ctx.hold = Some(hold(session, None)),
+                None => exchange::bear_half_close(session),
             }
             return Ok(false);
         }
         let detail = "the request is for an upstream, and the config names none for it";
         self.refuse(session, ctx, &Problem::new(problem::UPSTREAM_CONNECT, detail)).await?;
         Ok(true)
+    }
+
+    /// Passes a request whose body was read, or not.
+    async fn pass_read(&self, session: &mut Session, ctx: &mut Ctx, body: &Body) -> Result<bool> {
+        let answered = self.pass(session, ctx).await?;
+        if let Some(drift) = ctx.drift.as_mut().filter(|_| !body.is_unread()) {
+            drift.read(body.bytes());
+        }
+        Ok(answered)
     }
 
     /// An operation whose mode is not `pass`.
@@ -380,7 +430,7 @@ impl Intercept {
         if upstream_first {
             ctx.fallback = Fallback::Ready(read.clone());
             ctx.hold = Some(hold(session, read));
-            return self.pass(session, ctx).await;
+            return self.pass_read(session, ctx, &body).await;
         }
         let moment = now();
         match hit.answer(head(session), &body, moment) {
@@ -392,7 +442,7 @@ impl Intercept {
             }
             Ok(None) => {
                 ctx.hold = read.map(|read| hold(session, Some(read)));
-                self.pass(session, ctx).await
+                self.pass_read(session, ctx, &body).await
             }
             Err(problem) => {
                 if body.is_unread() {
@@ -463,6 +513,44 @@ impl Intercept {
         Ok(true)
     }
 
+    /// The upstream's own answer has begun, and the client is to get it.
+    fn answered(&self, session: &Session, response: &ResponseHeader, ctx: &mut Ctx) {
+        let Some(drift) = &mut ctx.drift else { return };
+        if matches!(ctx.fallback, Fallback::Done) {
+            return;
+        }
+        let method = &session.req_header().method;
+        if let Some(withheld) = drift.answered(&ctx.live, &self.bounds, method, response)
+            && let Some(hold) = &ctx.hold
+        {
+            hold.withhold(withheld);
+        }
+    }
+
+    /// The client got a problem in place of an answer that is not as the document says.
+    fn withheld(&self, ctx: &mut Ctx, problem: Problem) {
+        ctx.source = Source::Refused;
+        ctx.reason = Some(Reason::Refused(problem.kind.code));
+        self.metrics.refused(problem.kind.code);
+        let label = ctx.operation.map_or(UNLISTED, |number| &ctx.live.mocks.operations[number].label);
+        self.metrics.violated(label, Side::Response, &problem.violations);
+        ctx.recording.forget_response();
+        ctx.recording.response_body(&problem.render().1);
+        ctx.found.response = problem.violations;
+    }
+
+    /// Holds what has passed against the document.
+    async fn look_at(&self, session: &Session, ctx: &mut Ctx) {
+        // What the document answered in place of the upstream was looked at then.
+        let Some(drift) = ctx.drift.take().filter(|_| !matches!(ctx.fallback, Fallback::Done)) else {
+            return;
+        };
+        let (live, request) = (ctx.live.clone(), session.req_header());
+        let found = self.look(&live, drift, request, scheme(session)).await;
+        ctx.found.request = found.request;
+        ctx.found.response.extend(found.response);
+    }
+
     /// Writes an answer of the document, and hands its callbacks over.
     async fn answer(
         &self,
@@ -478,6 +566,8 @@ impl Intercept {
             exchange::wait(session, delay).await?;
         }
         ctx.example = answer.example;
+        ctx.found = drift::Found { request: answer.violations, response: answer.flaws };
+        drift::count(&self.metrics, &hit.operation.label, &ctx.found);
         if session.req_header().method != Method::HEAD {
             ctx.recording.response_body(&answer.body);
         }
@@ -496,6 +586,7 @@ impl Intercept {
     pub async fn refuse(&self, session: &mut Session, ctx: &mut Ctx, problem: &Problem) -> Result<()> {
         ctx.reason = Some(Reason::Refused(problem.kind.code));
         self.metrics.refused(problem.kind.code);
+        self.note_violations(ctx, problem);
         if matches!(
             problem.status(),
             StatusCode::URI_TOO_LONG
@@ -507,6 +598,17 @@ impl Intercept {
             session.set_keepalive(None);
         }
         exchange::write_problem(session, problem).await
+    }
+
+    /// Counts what a problem lists.
+    fn note_violations(&self, ctx: &mut Ctx, problem: &Problem) {
+        let Some(number) = ctx.operation.filter(|_| !problem.violations.is_empty()) else { return };
+        let found = problem.violations.clone();
+        ctx.found = match problem.kind {
+            problem::RESPONSE_VIOLATION => drift::Found { response: found, ..Default::default() },
+            _ => drift::Found { request: found, ..Default::default() },
+        };
+        drift::count(&self.metrics, &ctx.live.mocks.operations[number].label, &ctx.found);
     }
 
     /// Answers with a problem, and ends the connection, if no answer has begun.
@@ -579,15 +681,22 @@ fn hold(session: &mut Session, read: Option<Bytes>) -> Hold {
 
 /// The request's head as the core sees it.
 fn head(session: &Session) -> Head<'_> {
-    let request = session.req_header();
-    let host = request.headers.get(HOST).and_then(|host| host.to_str().ok());
+    head_of(session.req_header(), scheme(session))
+}
+
+fn scheme(session: &Session) -> &'static str {
     let secure = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+    if secure { "https" } else { "http" }
+}
+
+fn head_of<'r>(request: &'r RequestHeader, scheme: &'r str) -> Head<'r> {
+    let host = request.headers.get(HOST).and_then(|host| host.to_str().ok());
     Head {
         method: &request.method,
         path: request.uri.path(),
         query: request.uri.query(),
         headers: &request.headers,
-        scheme: if secure { "https" } else { "http" },
+        scheme,
         authority: request.uri.authority().map(Authority::as_str).or(host).unwrap_or(""),
     }
 }

@@ -221,6 +221,15 @@ impl Recording {
         }
     }
 
+    /// What was noted of the answer's body does not go to the client after all.
+    pub fn forget_response(&mut self) {
+        if let Stage::Kept(draft) = &mut self.0
+            && let Some(bodies) = &mut draft.bodies
+        {
+            bodies.response = Excerpt::default();
+        }
+    }
+
     /// Notes a piece of the answer's body, as it goes to the client.
     pub fn response_body(&mut self, piece: &[u8]) {
         if let Stage::Kept(draft) = &mut self.0

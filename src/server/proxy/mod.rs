@@ -75,10 +75,10 @@ impl ProxyHttp for Proxy {
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        self.intercept.request_body_filter(body.as_ref(), &mut ctx.intercept);
+        self.intercept.request_body_filter(body.as_ref(), end, &mut ctx.intercept);
         Ok(())
     }
 
@@ -109,7 +109,7 @@ impl ProxyHttp for Proxy {
         if let Some(authority) = own.and(ctx.tries.as_ref()).and_then(Tries::authority) {
             request.insert_header(HOST, authority)?;
         }
-        self.intercept.upstream_request_filter(request, &ctx.intercept)
+        self.intercept.upstream_request_filter(request, &mut ctx.intercept)
     }
 
     async fn upstream_response_filter(

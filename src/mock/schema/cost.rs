@@ -1,0 +1,324 @@
+//! What a validation costs, before it is begun: each schema that looks at each value is a step.
+//!
+//! Schemas that repeat each other, or refer to themselves, may look at one value exponentially often. Of
+//! most schemas it is known beforehand that they don't; of the others the steps are counted.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value as Json};
+
+use super::{Engine, TooCostly};
+
+/// References and levels that one step of a validation may be below its start. A validator recurses.
+const DEEPEST: usize = 500;
+
+/// Steps that a pattern may take which looks around.
+const TRYING: usize = 1_000;
+
+/// Schemas that are looked at to know what a bundle costs.
+const LOOKED_AT: usize = 200_000;
+
+/// Schemas that look at one value, and at most: such a bundle's steps are counted.
+const OFTEN: usize = 10_000;
+
+/// How often what schemas hand on to each other is added up.
+const ROUNDS: usize = 60;
+
+/// What a bundle's validations cost.
+#[derive(Debug)]
+pub struct Cost {
+    /// Steps for each value of an instance at most; none: they are to be counted.
+    per_value: Option<usize>,
+    /// Schemas inside each other that look at one value.
+    deep: usize,
+    engine: Engine,
+}
+
+impl Cost {
+    pub fn of(bundle: &Json, engine: Engine) -> Cost {
+        let known = match engine {
+            Engine::Linear => Survey::of(bundle).and_then(|survey| Some((survey.settled()?, survey.deep))),
+            Engine::Trying => None,
+        };
+        let (per_value, deep) = known.map_or((None, 0), |(often, deep)| (Some(often), deep));
+        Cost { per_value, deep, engine }
+    }
+
+    #[cfg(test)]
+    pub fn is_linear(&self) -> bool {
+        self.per_value.is_some()
+    }
+
+    /// Whether a validation takes no more than these steps.
+    pub fn allows(&self, bundle: &Json, instance: &Json, steps: usize) -> bool {
+        let Some(per_value) = self.per_value else {
+            return self.count(bundle, instance, &mut steps.clone()).is_ok();
+        };
+        let most = steps / per_value.max(1);
+        let small = extent(instance, most).is_some_and(|depth| depth * (self.deep + 1) <= DEEPEST);
+        small || self.count(bundle, instance, &mut steps.clone()).is_ok()
+    }
+
+    /// Takes the steps of a validation without validating.
+    pub fn count(&self, bundle: &Json, instance: &Json, steps: &mut usize) -> Result<(), TooCostly> {
+        let mut open = vec![(bundle, instance, 0)];
+        while let Some((schema, instance, depth)) = open.pop() {
+            *steps = steps.checked_sub(1).filter(|_| depth < DEEPEST).ok_or(TooCostly)?;
+            let Some(schema) = schema.as_object() else { continue };
+            let own = self.own(schema, instance);
+            *steps = steps.checked_sub(own).ok_or(TooCostly)?;
+            for (keyword, below) in schema.iter().cycle().take(schema.len() * times(schema)) {
+                // One more than there may be is enough to know.
+                if open.len() > *steps {
+                    return Err(TooCostly);
+                }
+                step(bundle, keyword, below, instance, depth + 1, &mut open);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a schema does with a value besides what its schemas do.
+    fn own(&self, schema: &Map<String, Json>, instance: &Json) -> usize {
+        // Every value of a list is compared, and every item with every other.
+        let listed = schema.get("enum").and_then(Json::as_array).map_or(0, Vec::len);
+        let items = instance.as_array().filter(|_| schema.contains_key("uniqueItems")).map_or(0, Vec::len);
+        if self.engine == Engine::Linear {
+            return listed + items;
+        }
+        let pattern = usize::from(schema.contains_key("pattern") && instance.is_string());
+        let named = schema.get("patternProperties").and_then(Json::as_object).map_or(0, Map::len);
+        let named = named * instance.as_object().map_or(0, Map::len);
+        listed + items + (pattern + named).saturating_mul(TRYING)
+    }
+}
+
+/// How deep a value is; none if it has more values than `most`.
+fn extent(value: &Json, most: usize) -> Option<usize> {
+    let mut left = most;
+    let mut deepest = 0;
+    let mut open = vec![(value, 1)];
+    while let Some((value, depth)) = open.pop() {
+        deepest = deepest.max(depth);
+        let below = match value {
+            Json::Array(items) => items.len(),
+            Json::Object(entries) => entries.len(),
+            _ => 0,
+        };
+        left = left.checked_sub(below)?;
+        let is_deep = |value: &&Json| value.is_array() || value.is_object();
+        match value {
+            Json::Array(items) => open.extend(items.iter().filter(is_deep).map(|item| (item, depth + 1))),
+            Json::Object(entries) => {
+                open.extend(entries.values().filter(is_deep).map(|value| (value, depth + 1)));
+            }
+            _ => {}
+        }
+    }
+    Some(deepest + 1)
+}
+
+fn step<'v>(
+    bundle: &'v Json,
+    keyword: &str,
+    below: &'v Json,
+    instance: &'v Json,
+    depth: usize,
+    open: &mut Vec<(&'v Json, &'v Json, usize)>,
+) {
+    let items = instance.as_array().into_iter().flatten();
+    let values = instance.as_object().into_iter().flat_map(|object| object.values());
+    let schemas = below.as_array().into_iter().flatten();
+    let named = below.as_object().into_iter().flatten();
+    match keyword {
+        "$ref" => open.extend(target(bundle, below).map(|target| (target, instance, depth))),
+        "allOf" | "anyOf" | "oneOf" => open.extend(schemas.map(|schema| (schema, instance, depth))),
+        "not" | "if" | "then" | "else" => open.push((below, instance, depth)),
+        "dependentSchemas" => open.extend(named.map(|(_, schema)| (schema, instance, depth))),
+        "properties" => open.extend(
+            named.filter_map(|(name, schema)| Some((schema, instance.as_object()?.get(name)?, depth))),
+        ),
+        "patternProperties" => {
+            let values: Vec<_> = values.collect();
+            open.extend(named.flat_map(|(_, schema)| {
+                values.iter().map(move |value| (schema, *value, depth)).collect::<Vec<_>>()
+            }));
+        }
+        "additionalProperties" | "unevaluatedProperties" | "propertyNames" => {
+            open.extend(values.map(|value| (below, value, depth)));
+        }
+        "prefixItems" => open.extend(schemas.zip(items).map(|(schema, item)| (schema, item, depth))),
+        "items" | "contains" | "unevaluatedItems" => open.extend(items.map(|item| (below, item, depth))),
+        _ => {}
+    }
+}
+
+fn target<'v>(bundle: &'v Json, reference: &Json) -> Option<&'v Json> {
+    bundle.pointer(reference.as_str()?.strip_prefix('#')?)
+}
+
+/// What schemas hand on to each other, from the bundle's root on.
+#[derive(Default)]
+struct Survey<'v> {
+    numbers: HashMap<*const Json, usize>,
+    places: Vec<Place<'v>>,
+    deep: usize,
+}
+
+/// A schema that a step into an instance leads to, with all that look at the same value.
+struct Place<'v> {
+    schema: &'v Json,
+    /// How many look at it.
+    here: usize,
+    /// Of each part of a value, the places that look at it.
+    parts: Vec<Vec<usize>>,
+}
+
+/// The steps into an instance of all schemas that look at one value.
+#[derive(Default)]
+struct Steps<'v> {
+    named: HashMap<&'v str, Vec<usize>>,
+    /// Those of the names that an object does not list.
+    others: Vec<(usize, Option<&'v Map<String, Json>>)>,
+    listed: HashMap<usize, Vec<usize>>,
+    items: Vec<usize>,
+}
+
+impl<'v> Survey<'v> {
+    /// None where there are more schemas than are looked at.
+    fn of(bundle: &'v Json) -> Option<Survey<'v>> {
+        let mut survey = Survey::default();
+        survey.number(bundle);
+        let mut left = LOOKED_AT;
+        let mut next = 0;
+        while let Some(place) = survey.places.get(next) {
+            let schema = place.schema;
+            survey.place(bundle, schema, next, &mut left)?;
+            next += 1;
+        }
+        Some(survey)
+    }
+
+    fn number(&mut self, schema: &'v Json) -> usize {
+        let next = self.places.len();
+        let number = *self.numbers.entry(std::ptr::from_ref(schema)).or_insert(next);
+        if number == next {
+            self.places.push(Place { schema, here: 0, parts: Vec::new() });
+        }
+        number
+    }
+
+    fn place(&mut self, bundle: &'v Json, schema: &'v Json, number: usize, left: &mut usize) -> Option<()> {
+        let mut steps = Steps::default();
+        let mut here = 0;
+        let mut open = vec![(schema, 1)];
+        while let Some((schema, depth)) = open.pop() {
+            *left = left.checked_sub(1)?;
+            self.deep = self.deep.max(depth);
+            here += 1;
+            let Some(schema) = schema.as_object() else { continue };
+            here += schema.get("enum").and_then(Json::as_array).map_or(0, Vec::len);
+            if here > OFTEN {
+                return None;
+            }
+            for (keyword, below) in schema.iter().cycle().take(schema.len() * times(schema)) {
+                self.keyword(bundle, schema, keyword, below, depth, &mut open, &mut steps);
+            }
+        }
+        let parts = steps.parts()?;
+        *left = left.checked_sub(parts.iter().map(Vec::len).sum())?;
+        self.places[number].here = here;
+        self.places[number].parts = parts;
+        Some(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are what one keyword of a walk is")]
+    fn keyword(
+        &mut self,
+        bundle: &'v Json,
+        schema: &'v Map<String, Json>,
+        keyword: &str,
+        below: &'v Json,
+        depth: usize,
+        open: &mut Vec<(&'v Json, usize)>,
+        steps: &mut Steps<'v>,
+    ) {
+        let schemas = below.as_array().into_iter().flatten();
+        let named = below.as_object().into_iter().flatten();
+        match keyword {
+            "$ref" => open.extend(target(bundle, below).map(|target| (target, depth + 1))),
+            "allOf" | "anyOf" | "oneOf" => open.extend(schemas.map(|schema| (schema, depth + 1))),
+            "not" | "if" | "then" | "else" => open.push((below, depth + 1)),
+            "dependentSchemas" => open.extend(named.map(|(_, schema)| (schema, depth + 1))),
+            "properties" => named.for_each(|(name, schema)| {
+                let number = self.number(schema);
+                steps.named.entry(name).or_default().push(number);
+            }),
+            "patternProperties" => {
+                named.for_each(|(_, schema)| steps.others.push((self.number(schema), None)));
+            }
+            "unevaluatedProperties" | "propertyNames" => steps.others.push((self.number(below), None)),
+            "additionalProperties" => {
+                let listed = schema.get("properties").and_then(Json::as_object);
+                steps.others.push((self.number(below), listed));
+            }
+            "prefixItems" => schemas.enumerate().for_each(|(at, schema)| {
+                let number = self.number(schema);
+                steps.listed.entry(at).or_default().push(number);
+            }),
+            "items" | "contains" | "unevaluatedItems" => steps.items.push(self.number(below)),
+            // Every item is compared with others.
+            "uniqueItems" => steps.items.push(self.number(&Json::Null)),
+            _ => {}
+        }
+    }
+
+    /// How many schemas may look at one value at most; none if there is no end to it.
+    fn settled(&self) -> Option<usize> {
+        let mut often: Vec<usize> = self.places.iter().map(|place| place.here).collect();
+        for _ in 0..ROUNDS {
+            let mut changed = false;
+            for (number, place) in self.places.iter().enumerate() {
+                let sum = |part: &Vec<usize>| part.iter().map(|below| often[*below]).sum::<usize>();
+                let most = place.parts.iter().map(sum).max().unwrap_or(0);
+                if most > OFTEN {
+                    return None;
+                }
+                changed |= most > often[number];
+                often[number] = often[number].max(most);
+            }
+            if !changed {
+                return often.into_iter().max();
+            }
+        }
+        None
+    }
+}
+
+impl Steps<'_> {
+    /// None where there are more than are looked at.
+    fn parts(&self) -> Option<Vec<Vec<usize>>> {
+        let (names, listed) = (self.named.len() + 1, self.listed.len() + 1);
+        if names.saturating_mul(self.others.len() + 1) + listed.saturating_mul(self.items.len() + 1)
+            > LOOKED_AT
+        {
+            return None;
+        }
+        let others: Vec<usize> = self.others.iter().map(|(number, _)| *number).collect();
+        let mut parts = vec![others, self.items.clone()];
+        for (name, own) in &self.named {
+            let looks = |listed: &Map<String, Json>| !listed.contains_key(*name);
+            let others = self.others.iter().filter(|(_, listed)| listed.is_none_or(looks));
+            parts.push(own.iter().copied().chain(others.map(|(number, _)| *number)).collect());
+        }
+        parts.extend(self.listed.values().map(|own| [&own[..], &self.items].concat()));
+        parts.retain(|part| !part.is_empty());
+        Some(parts)
+    }
+}
+
+/// To know what was not evaluated, a validator evaluates the rest again.
+fn times(schema: &Map<String, Json>) -> usize {
+    let again = ["unevaluatedProperties", "unevaluatedItems"].iter().any(|key| schema.contains_key(*key));
+    1 + usize::from(again)
+}
