@@ -303,6 +303,16 @@ mod tests {
             json!({"oneOf": [{"type": ["integer"], "multipleOf": 2}, {"type": ["integer"], "multipleOf": 3}]}),
             json!(2),
         );
+        check(
+            json!({"type": ["object"], "oneOf": [{"properties": {"a": {"type": ["string"]}}}, {"properties": {"b": {"type": ["string"]}}}]}),
+            json!({"a": "string", "b": 1}),
+        );
+        check(json!({"oneOf": [{"type": ["integer", "null"]}, {"type": ["string", "null"]}]}), json!(1));
+        check_as(
+            false,
+            json!({"oneOf": [{"type": ["object"]}, {"type": ["object"], "properties": {"a": {"type": ["integer"]}}, "required": ["a"]}]}),
+            json!({}),
+        );
         check(json!({"type": ["integer"], "anyOf": [{"type": ["string"]}, {"minimum": 5}]}), json!(5));
         check(
             json!([

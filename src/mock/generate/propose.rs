@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value as Json};
 
@@ -294,7 +295,9 @@ impl<'b, 'v> Proposer<'b, 'v> {
             }
         }
         for (branches, taken) in alone {
-            self.exclude_others(shape, &branches, taken);
+            if !self.exclude_others(shape, &branches, taken) {
+                return Err(self.impossible("more than one of its alternatives always hold"));
+            }
         }
         if shape.never {
             return Err(self.impossible("its schema allows nothing"));
@@ -408,30 +411,86 @@ impl<'b, 'v> Proposer<'b, 'v> {
         })
     }
 
-    /// JSON Schema 2020-12 Core, 9.3.1.3: exactly one may hold. An alternative that asks for a property does
-    /// not hold without it.
-    fn exclude_others(&mut self, shape: &mut Shape<'b>, branches: &Branches<'b>, taken: usize) {
-        for (at, branch) in branches.all.iter().enumerate().filter(|(at, _)| *at != taken) {
+    /// JSON Schema 2020-12 Core, 9.3.1.3: exactly one may hold. False where another holds whenever this one
+    /// does.
+    fn exclude_others(&mut self, shape: &mut Shape<'b>, branches: &Branches<'b>, taken: usize) -> bool {
+        let others = branches.all.iter().enumerate().filter(|(at, _)| *at != taken);
+        others.into_iter().all(|(_, branch)| {
             self.steps = self.steps.saturating_sub(1);
             let other = Shape::of(self.bundle, &[branch]);
-            let differs = shape.types.and(other.types).is_none()
-                || !self.enums_meet(shape, &other)
-                || self.properties_differ(shape, &other)
-                || other.required.iter().any(|name| shape.forbidden.contains(name));
-            if differs || at == taken {
-                continue;
-            }
-            let free = |name: &&&str| !shape.required.contains(name);
-            let own = |name: &&&str| {
-                shape
-                    .parts
-                    .iter()
-                    .any(|part| part.get("properties").is_some_and(|known| known.get(**name).is_some()))
-            };
-            let mut names = other.required.iter().filter(free);
-            let first = names.clone().find(|name| !own(name)).or_else(|| names.next());
-            shape.forbidden.extend(first);
+            self.exclude(shape, &other)
+        })
+    }
+
+    fn exclude(&self, shape: &mut Shape<'b>, other: &Shape<'b>) -> bool {
+        let differs = shape.types.and(other.types).is_none()
+            || !self.enums_meet(shape, other)
+            || self.properties_differ(shape, other)
+            || other.required.iter().any(|name| shape.forbidden.contains(name));
+        if differs {
+            return true;
         }
+        let rest = shape.types.without(other.types);
+        if shape.listed.is_some() && !rest.is_none() {
+            shape.types = rest;
+            return true;
+        }
+        // Null is the first thing that several have in common.
+        if shape.listed.is_some() && shape.types.without(Types::NULL) != Types::NONE {
+            shape.types = shape.types.without(Types::NULL);
+            if shape.types.and(other.types).is_none() {
+                return true;
+            }
+        }
+        let of = |shape: &Shape<'b>| -> Vec<(&'b str, &'b Json)> {
+            let all = shape.parts.iter().filter_map(|part| part.get("properties")?.as_object());
+            all.flatten().map(|(name, schema)| (name.as_str(), schema)).collect()
+        };
+        let (own, others) = (of(shape), of(other));
+        // An alternative that asks for a property does not hold without it; best one that is not shown anyway.
+        let is_own = |name: &str| own.iter().any(|(known, _)| *known == name);
+        let mut free = other.required.iter().filter(|name| !shape.required.contains(name));
+        if let Some(name) = free.clone().find(|name| !is_own(name)).or_else(|| free.next()) {
+            shape.forbidden.push(name);
+            return true;
+        }
+        if !shape.types.has(Types::OBJECT) {
+            return true;
+        }
+        // Nor with a property that it does not allow, or only as something else.
+        let closed =
+            other.parts.iter().any(|part| part.get("additionalProperties") == Some(&Json::Bool(false)));
+        let stranger = own.iter().find(|(name, _)| !others.iter().any(|(known, _)| known == name));
+        let differing = own.iter().find(|(name, schema)| {
+            let is_other = |(known, other): &&(&str, &'b Json)| {
+                let (schema, other) = (Shape::of(self.bundle, &[schema]), Shape::of(self.bundle, &[other]));
+                known == name
+                    && (schema.types.and(other.types).is_none() || !self.enums_meet(&schema, &other))
+            };
+            others.iter().any(|other| is_other(&other))
+        });
+        if let Some((name, _)) = stranger.filter(|_| closed).or(differing) {
+            shape.required.push(name);
+            return true;
+        }
+        let keys = Keys::of(shape);
+        let strange = others.iter().find(|(name, schema)| {
+            let types = Shape::of(self.bundle, &[schema]).types;
+            types != Types::ANY
+                && keys.schemas(shape, name).is_empty()
+                && keys.may_be_named(self.bundle, name)
+        });
+        if let Some((name, schema)) = strange {
+            shape.strange.push((name, schema));
+            return true;
+        }
+        let is_covered = |part: &&Map<String, Json>| {
+            const COVERED: [&str; 8] =
+                ["$ref", "$comment", "type", "properties", "required", "example", "default", "xml"];
+            part.keys().all(|keyword| COVERED.contains(&keyword.as_str()))
+        };
+        let same = others.iter().all(|other| own.contains(other));
+        !(same && other.parts.iter().all(is_covered))
     }
 
     fn condition(&mut self, shape: &mut Shape<'b>, schema: &'b Map<String, Json>, number: &mut Number) {
@@ -828,6 +887,21 @@ impl<'b, 'v> Proposer<'b, 'v> {
                 false => spare.push(entry),
             }
         }
+        for (name, schema) in &shape.strange {
+            let types = Shape::of(self.bundle, &[schema]).types;
+            let unlike = ODD.iter().find(|(kind, _)| !types.has(*kind)).map(|(_, schema)| schema);
+            if let Some(schema) = unlike.filter(|_| !entries.iter().any(|entry| entry.name == *name)) {
+                let entry = Entry {
+                    name: (*name).into(),
+                    schemas: vec![schema],
+                    pin: None,
+                    must: true,
+                    again: false,
+                    nests: false,
+                };
+                entries.push(entry);
+            }
+        }
         self.meet_dependencies(shape, &keys, &mut entries);
         let most = shape.most_properties;
         while entries.len() > most
@@ -981,6 +1055,16 @@ impl<'b, 'v> Proposer<'b, 'v> {
         Ok(object.into())
     }
 }
+
+/// Values of a type that another does not have.
+static ODD: LazyLock<[(Types, Json); 3]> = LazyLock::new(|| {
+    let schema = |kind: &str| serde_json::json!({ "type": [kind] });
+    [
+        (Types::STRING, schema("string")),
+        (Types::INTEGER, schema("integer")),
+        (Types::BOOLEAN, schema("boolean")),
+    ]
+});
 
 /// A number that decides several things, each by a digit of its own base.
 struct Number {

@@ -118,6 +118,8 @@ pub struct Shape<'b> {
     pub required: Vec<&'b str>,
     /// Properties that may not be there.
     pub forbidden: Vec<&'b str>,
+    /// Properties that are there as something that these schemas do not allow.
+    pub strange: Vec<(&'b str, &'b Json)>,
     /// Branches that are still to be taken.
     pub branches: Vec<Branches<'b>>,
     /// Schemas with an `if`.
@@ -158,6 +160,7 @@ impl<'b> Shape<'b> {
             parts: Vec::new(),
             required: Vec::new(),
             forbidden: Vec::new(),
+            strange: Vec::new(),
             branches: Vec::new(),
             conditions: Vec::new(),
             nots: Vec::new(),
