@@ -18,6 +18,7 @@ use choose::{Asked, Choice, Described, Exchanges, Made};
 use message::{Body, Context, Head, Moment, Request, Response};
 use offer::{Making, Offer, Room};
 use problem::Problem;
+use reply::Reply;
 use schema::Schemas;
 use security::{Security, Unauthorized};
 use validate::Contract;
