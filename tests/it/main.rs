@@ -15,6 +15,7 @@ mod callbacks;
 mod cli;
 mod compare;
 mod delays;
+mod drift;
 mod fallback;
 mod faults;
 mod grpc;

@@ -232,7 +232,7 @@ impl Drift {
             let found = ended.look().response;
             if found.is_empty() { Ok(()) } else { Err(Box::new(refusal(&found))) }
         });
-        Some(Withheld::new(judge, limit, AT_ONCE, bounds.aside.clone()))
+        Some(Withheld::new(judge, looks.then_some(limit), AT_ONCE, bounds.aside.clone()))
     }
 
     /// An empty copy of a body that somebody would look at.

@@ -155,8 +155,8 @@ pub struct Withheld {
     judge: Judge,
     tasks: Vec<HttpTask>,
     bytes: usize,
-    /// One with more bytes is given unseen.
-    limit: usize,
+    /// One with more bytes is given unseen; none: the head is all that is judged.
+    limit: Option<usize>,
     /// One with more bytes is judged on another thread,
     at_once: usize,
     /// when that has its turn.
@@ -164,7 +164,7 @@ pub struct Withheld {
 }
 
 impl Withheld {
-    pub fn new(judge: Judge, limit: usize, at_once: usize, aside: Arc<Semaphore>) -> Self {
+    pub fn new(judge: Judge, limit: Option<usize>, at_once: usize, aside: Arc<Semaphore>) -> Self {
         Withheld { judge, tasks: Vec::new(), bytes: 0, limit, at_once, aside }
     }
 
@@ -244,10 +244,10 @@ impl Held {
         }
         let ended = tasks.iter().any(HttpTask::is_end);
         withheld.add(tasks);
-        if withheld.bytes > withheld.limit {
+        if withheld.limit.is_some_and(|limit| withheld.bytes > limit) {
             return self.give(withheld.tasks).await;
         }
-        if !ended {
+        if !ended && withheld.limit.is_some() {
             self.withheld = Some(withheld);
             return Ok(false);
         }
@@ -258,7 +258,8 @@ impl Held {
                 self.before_head();
                 self.refuse(&problem).await?;
                 *self.shared.refused.lock() = Some(problem);
-                Ok(true)
+                self.shared.answered.store(true, Ordering::Relaxed);
+                Ok(ended)
             }
         }
     }
