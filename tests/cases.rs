@@ -72,11 +72,22 @@ const LATER: i64 = 60_000;
 
 const FOLDER: &str = "/cases";
 const HOST: &str = "api.test:8080";
-const AREAS: [&str; 7] = ["lint", "document", "route", "answer", "negotiate", "template", "callback"];
+const AREAS: [&str; 9] =
+    ["lint", "document", "route", "answer", "negotiate", "template", "callback", "security", "cors"];
 
 #[test]
 fn lint() {
     check_area("lint");
+}
+
+#[test]
+fn security() {
+    check_area("security");
+}
+
+#[test]
+fn cors() {
+    check_area("cors");
 }
 
 #[test]

@@ -44,6 +44,8 @@ struct Shared {
     ruled: HashMap<Vec<usize>, Arc<Ruled>>,
     missing: HashSet<Arc<Missing>>,
     kinds: HashMap<String, Arc<MediaType>>,
+    /// By the address of what the document's operations have in common.
+    securities: HashMap<*const document::Requirement<'static>, Option<Arc<Security>>>,
 }
 
 /// What the rules that match an operation say together.
@@ -116,6 +118,7 @@ impl Mocks {
             overrides: config.overrides,
             dynamic: config.dynamic,
             revealed: config.reveal,
+            cors: config.cors,
             validate: config.validate,
             schemas: Schemas::default(),
         };
@@ -235,7 +238,7 @@ impl<'t> Compiler<'_, 't> {
         let empties = exchanges.responses.iter().filter_map(|response| response.empty.as_deref());
         let replies = exchanges.all.iter().flat_map(|exchange| &exchange.replies).chain(empties);
         let contract = Contract::of(operation, self.texts, self.config);
-        let security = Security::of(operation).filter(|_| self.config.validate.security != Level::Off);
+        let security = self.security();
         let needs_body = exchanges.look_at_body()
             || contract.as_ref().is_some_and(|contract| contract.needs_request_body())
             || replies.into_iter().any(|reply| reply.needs().request_body)
@@ -258,6 +261,7 @@ impl<'t> Compiler<'_, 't> {
             callbacks,
             contract,
             security,
+            deprecated: operation.deprecated,
             needs_body,
         };
         lint::operation(operation, &compiled, self.diagnostics);
@@ -291,6 +295,15 @@ impl<'t> Compiler<'_, 't> {
         }
         let together = |fitting: &Vec<usize>| Ruled::of(rules, fitting).into();
         self.shared.ruled.entry(fitting).or_insert_with_key(together).clone()
+    }
+
+    fn security(&mut self) -> Option<Arc<Security>> {
+        if self.config.validate.security == Level::Off || self.operation.security.is_empty() {
+            return None;
+        }
+        let make = || Security::of(self.operation, self.source.document.title);
+        let at = Arc::as_ptr(&self.operation.security).cast();
+        self.shared.securities.entry(at).or_insert_with(make).clone()
     }
 
     fn mode(&self, rule: Option<Mode>) -> (Mode, &'static str) {
