@@ -218,13 +218,7 @@ impl Content {
     }
 
     /// By the `xml` keywords of the schema; without one only that it is XML.
-    fn xml(
-        &self,
-        body: &message::Body,
-        direction: Direction,
-        schemas: &Schemas,
-        found: &mut Vec<Violation>,
-    ) {
+    fn xml(&self, body: &message::Body, direction: Direction, schemas: &Schemas, found: &mut Vec<Violation>) {
         let Some(validator) = validator(self.schema.as_ref(), direction, schemas) else { return };
         match body.text().and_then(|text| xml::read(text, validator.bundle())) {
             Some(instance) => tell(Place::Body, "", &validator, &instance, found),
