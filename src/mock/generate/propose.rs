@@ -708,9 +708,9 @@ impl<'b, 'v> Proposer<'b, 'v> {
             for (schema, least) in &contained {
                 let is_one = (first..first.saturating_add(*least)).contains(&at);
                 if is_one {
-                    schemas.push(schema)
+                    schemas.push(schema);
                 } else {
-                    nots.push(schema)
+                    nots.push(schema);
                 }
                 first = first.saturating_add(*least);
             }
