@@ -159,6 +159,7 @@ pub fn named(name: &str) -> Option<Kind> {
             "name",
         ) => Kind::Company,
         ("city" | "town", "name") => Kind::City,
+        ("currency", "name") => Kind::CurrencyName,
         ("country", "name") => Kind::Country,
         ("street", "name") => Kind::StreetName,
         ("product" | "item", "name" | "title") => Kind::Product,
