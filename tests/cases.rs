@@ -74,12 +74,33 @@ const LATER: i64 = 60_000;
 
 const FOLDER: &str = "/cases";
 const HOST: &str = "api.test:8080";
-const AREAS: [&str; 9] =
-    ["lint", "document", "route", "answer", "body", "negotiate", "template", "callback", "validate"];
+const AREAS: [&str; 11] = [
+    "lint",
+    "document",
+    "route",
+    "answer",
+    "body",
+    "negotiate",
+    "template",
+    "callback",
+    "validate",
+    "security",
+    "cors",
+];
 
 #[test]
 fn lint() {
     check_area("lint");
+}
+
+#[test]
+fn security() {
+    check_area("security");
+}
+
+#[test]
+fn cors() {
+    check_area("cors");
 }
 
 #[test]

@@ -46,6 +46,8 @@ struct Shared {
     missing: HashSet<Arc<Missing>>,
     kinds: HashMap<String, Arc<MediaType>>,
     contracts: validate::Common,
+    /// By the address of what the document's operations have in common.
+    securities: HashMap<*const document::Requirement<'static>, Option<Arc<Security>>>,
 }
 
 /// What the rules that match an operation say together.
@@ -121,6 +123,7 @@ impl Mocks {
             overrides: config.overrides,
             dynamic: config.dynamic,
             revealed: config.reveal,
+            cors: config.cors,
             validate: config.validate,
             schemas: Schemas::default(),
             room: Room::default(),
@@ -241,7 +244,7 @@ impl<'t> Compiler<'_, 't> {
         let empties = exchanges.responses.iter().filter_map(|response| response.empty.as_deref());
         let replies = exchanges.all.iter().flat_map(|exchange| &exchange.replies).chain(empties);
         let contract = Contract::of(operation, self.texts, self.config, &mut self.shared.contracts);
-        let security = Security::of(operation).filter(|_| self.config.validate.security != Level::Off);
+        let security = self.security();
         let needs_body = exchanges.look_at_body()
             || replies.into_iter().any(|reply| reply.needs().request_body)
             || callbacks.iter().any(|plan| plan.needs().request_body);
@@ -263,6 +266,7 @@ impl<'t> Compiler<'_, 't> {
             callbacks,
             contract,
             security,
+            deprecated: operation.deprecated,
             needs_body: if needs_body { Need::Whole } else { Need::Nothing },
         };
         lint::operation(operation, &compiled, self.diagnostics);
@@ -296,6 +300,15 @@ impl<'t> Compiler<'_, 't> {
         }
         let together = |fitting: &Vec<usize>| Ruled::of(rules, fitting).into();
         self.shared.ruled.entry(fitting).or_insert_with_key(together).clone()
+    }
+
+    fn security(&mut self) -> Option<Arc<Security>> {
+        if self.config.validate.security == Level::Off || self.operation.security.is_empty() {
+            return None;
+        }
+        let make = || Security::of(self.operation, self.source.document.title);
+        let at = Arc::as_ptr(&self.operation.security).cast();
+        self.shared.securities.entry(at).or_insert_with(make).clone()
     }
 
     fn mode(&self, rule: Option<Mode>) -> (Mode, &'static str) {

@@ -36,6 +36,8 @@ pub mod validate;
 
 mod security;
 
+mod cors;
+
 pub mod callback;
 
 pub mod choose;
@@ -81,6 +83,13 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 /// What of the request is not as the document says.
 const VIOLATIONS: HeaderName = HeaderName::from_static("x-standin-violations");
 
+/// RFC 9745, 2.1.
+const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
+
+/// A document says that an operation is deprecated, and not since when. The field takes a date, and one
+/// that is past says what the document does.
+const LONG_SINCE: HeaderValue = HeaderValue::from_static("@0");
+
 /// Fields by which a request asks its answer to wait; the first that is there counts.
 static DELAYS: [HeaderName; 2] =
     [HeaderName::from_static("x-standin-delay"), HeaderName::from_static("x-microcks-delay")];
@@ -97,6 +106,8 @@ pub struct Mocks {
     dynamic: bool,
     /// Whether answers say where they come from.
     revealed: bool,
+    /// Whether browsers may ask from other origins.
+    cors: bool,
     validate: Validate,
     schemas: Schemas,
     room: Room,
@@ -142,6 +153,7 @@ pub struct Operation {
     /// What it says of its requests and responses, if anybody looks.
     contract: Option<Arc<Contract>>,
     security: Option<Arc<Security>>,
+    deprecated: bool,
     /// For an answer or a callback.
     needs_body: Need,
 }
@@ -183,6 +195,8 @@ pub struct Hit<'m> {
     base: usize,
     /// What the request asks its answer to wait.
     wait: Option<Duration>,
+    /// The request only asks whether such a one may come.
+    preflight: bool,
     mocks: &'m Mocks,
 }
 
@@ -205,6 +219,20 @@ pub struct Answer {
 impl Mocks {
     /// What the request is for. Reads the head only.
     pub fn find(&self, head: &Head<'_>) -> Found<'_> {
+        self.preflight(head).map_or_else(|| self.find_route(head), Found::Mock)
+    }
+
+    /// The operation, not passed, that a preflight asks for. One for an operation that passes is for whoever
+    /// gets that: the upstream.
+    fn preflight(&self, head: &Head<'_>) -> Option<Hit<'_>> {
+        let method = cors::requested(head).filter(|_| self.cors)?;
+        match self.find_route(&Head { method: &method, ..*head }) {
+            Found::Mock(hit) => Some(Hit { preflight: true, wait: Some(Duration::ZERO), ..hit }),
+            _ => None,
+        }
+    }
+
+    fn find_route(&self, head: &Head<'_>) -> Found<'_> {
         let asked = match self.asked_mode(head.headers) {
             Ok(asked) => asked,
             Err(problem) => return Found::Refused(problem),
@@ -228,6 +256,7 @@ impl Mocks {
                     params: operation.params(captures),
                     base: base_length(head.path, target.base),
                     wait,
+                    preflight: false,
                     mocks: self,
                 })
             }
@@ -307,6 +336,9 @@ impl Hit<'_> {
     /// What of the request's body the answer, a callback, or that there is an answer at all depends on.
     pub fn needs_body(&self, head: &Head<'_>) -> Need {
         let operation = self.operation;
+        if self.preflight {
+            return Need::Nothing;
+        }
         let asked = self.asked(head).is_some_and(|asked| asked.is_particular());
         let held = self.held_body();
         let decides = operation.leaves_unmatched(self.mode) && !asked;
@@ -349,6 +381,39 @@ impl Hit<'_> {
     ///
     /// What Standin answers instead: nothing is acceptable, or there is nothing to answer with.
     pub fn answer(&self, head: Head<'_>, body: &Body, moment: Moment) -> Result<Option<Answer>, Problem> {
+        if self.preflight {
+            return Ok(Some(preflight(&head)));
+        }
+        match self.answer_plainly(head, body, moment) {
+            Ok(Some(mut answer)) => {
+                if let Some(origin) = self.origin(&head) {
+                    cors::open(&mut answer.headers, origin);
+                }
+                Ok(Some(answer))
+            }
+            Ok(None) => Ok(None),
+            Err(problem) => Err(self.open(&head, problem)),
+        }
+    }
+
+    /// A problem of this operation, so that a browser's script may read it too.
+    pub fn open(&self, head: &Head<'_>, mut problem: Problem) -> Problem {
+        if let Some(origin) = self.origin(head) {
+            let (mut fields, _) = problem.render();
+            let own = fields.clone();
+            cors::open(&mut fields, origin);
+            let added = fields.iter().filter(|(name, _)| !own.contains_key(*name));
+            problem.fields.extend(added.map(|(name, value)| (name.clone(), value.clone())));
+        }
+        problem
+    }
+
+    /// Who asks from elsewhere, where that makes a difference.
+    fn origin<'r>(&self, head: &Head<'r>) -> Option<&'r HeaderValue> {
+        cors::origin(head).filter(|_| self.mocks.cors)
+    }
+
+    fn answer_plainly(&self, head: Head<'_>, body: &Body, moment: Moment) -> Result<Option<Answer>, Problem> {
         let operation = self.operation;
         let request = Request { head, base: self.base, params: &self.params, body };
         let violations = match self.examine(&request) {
@@ -417,8 +482,11 @@ impl Hit<'_> {
             Choice::Empty(response, _) => response.status.status(),
             _ => reply.status,
         });
-        let (headers, body) = reply.render(status, &context);
+        let (mut headers, body) = reply.render(status, &context);
         let flaws = self.flaws(choice, reply, status, &headers, &body)?;
+        if operation.deprecated {
+            headers.entry(DEPRECATION).or_insert(LONG_SINCE);
+        }
         let mut chain = None;
         if !operation.callbacks.is_empty() && *request.head.method != Method::HEAD {
             let answered = Body::new(body.clone());
@@ -527,6 +595,18 @@ fn told(violations: &[Violation]) -> String {
         let at = if path.is_empty() { String::new() } else { format!(" `{path}`") };
         format!("{}{at}: {message}", place.as_str())
     })
+}
+
+fn preflight(head: &Head<'_>) -> Answer {
+    Answer {
+        status: StatusCode::NO_CONTENT,
+        headers: cors::preflight(head),
+        body: Bytes::new(),
+        example: None,
+        violations: Vec::new(),
+        flaws: Vec::new(),
+        chain: None,
+    }
 }
 
 /// Why a request is not answered as usual.

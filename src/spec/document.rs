@@ -51,6 +51,9 @@ pub struct Operation<'t> {
     pub body_required: bool,
     pub responses: Vec<Response<'t>>,
     pub callbacks: Vec<Callback<'t>>,
+    /// Alternatives, of which a request needs one. None: it needs nothing.
+    pub security: Arc<[Requirement<'t>]>,
+    pub deprecated: bool,
     /// None for most.
     pub extension: Option<Box<Extension>>,
 }
@@ -62,6 +65,35 @@ pub struct Extension {
     pub missing: Option<Missing>,
     pub unmatched: Option<Unmatched>,
     pub delay: Option<Delay>,
+}
+
+/// What a request needs together.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Requirement<'t> {
+    pub credentials: Vec<Credential<'t>>,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Credential<'t> {
+    /// Its scheme, as the requirement calls it.
+    pub name: &'t str,
+    pub scheme: Scheme<'t>,
+    pub scopes: Vec<&'t str>,
+}
+
+/// Where a credential is, and what it looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme<'t> {
+    /// In a header, in the query or in a cookie, by that name.
+    ApiKey(Location, &'t str),
+    /// A scheme of HTTP authentication.
+    Http(&'t str),
+    /// OAuth 2 and OpenID Connect: a bearer token.
+    Token,
+    /// A client's certificate.
+    Mutual,
+    /// What it is can't be known, which is told.
+    Unknown,
 }
 
 #[derive(Clone)]

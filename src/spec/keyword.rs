@@ -53,6 +53,23 @@ pub const COMPONENTS: Object = Object {
     ..NONE
 };
 
+pub const SECURITY_SCHEME: Object = Object {
+    what: "a security scheme",
+    v30: &["type", "description", "name", "in", "scheme", "bearerFormat", "flows", "openIdConnectUrl"],
+    v32: &["deprecated", "oauth2MetadataUrl"],
+    ..NONE
+};
+
+pub const SECURITY_SCHEME_OF_2: Object = Object {
+    what: "a security scheme",
+    v2: &["type", "description", "name", "in", "flow", "authorizationUrl", "tokenUrl", "scopes"],
+    foreign: &[
+        ("scheme", "write `type: basic`, or an `apiKey` in the header `Authorization`"),
+        ("flows", "write `flow` and what it needs beside it"),
+    ],
+    ..NONE
+};
+
 pub const PATH_ITEM: Object = Object {
     what: "a path item",
     v30: &[

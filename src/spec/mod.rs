@@ -26,6 +26,8 @@ mod extension;
 
 mod server;
 
+mod security;
+
 mod keyword;
 
 pub mod kept;

@@ -109,6 +109,12 @@ impl<'t> Resolver<'t> {
         self.target(reference, reference.as_str()?, &mut hops)
     }
 
+    /// Where a reference leads that is no value of its own; `at` is what it is relative to.
+    pub fn reference(&mut self, at: Value<'t>, text: &str) -> Option<Value<'t>> {
+        let mut hops = HOPS;
+        self.target(at, text, &mut hops)
+    }
+
     /// The file that an `externalValue` names, as it is. The error is why there is none.
     pub fn file(&mut self, reference: Value<'t>) -> Result<&'t Bytes, String> {
         let text = reference.as_str().unwrap_or_default();

@@ -19,6 +19,7 @@ use super::keyword::{NONE, Object, beside_reference, given, keywords, object, wr
 use super::parameter::{BAD_PARAMETER, is_set};
 use super::path::{self, PathItem, Room, with_shared};
 use super::resolve::Resolver;
+use super::security::Securities;
 use super::server::base;
 use crate::diagnostic::{Code, Severity, cut};
 use crate::tree::{Key, Spot, Tree, Value};
@@ -51,9 +52,10 @@ pub fn document<'t>(resolver: &mut Resolver<'t>, tree: &'t Arc<Tree>) -> Documen
         consumes: types(resolver, root.get("consumes")).unwrap_or_default(),
         produces: types(resolver, root.get("produces")).unwrap_or_default(),
     };
+    let mut securities = Securities::of(resolver, root);
     let mut room = Room::WHOLE;
     for (key, item) in path::paths(resolver, root) {
-        if !path_item(resolver, &shared, key, item, &mut room, &mut document.operations) {
+        if !path_item(resolver, &shared, key, item, &mut securities, &mut room, &mut document.operations) {
             break;
         }
     }
@@ -80,6 +82,7 @@ fn path_item<'t>(
     shared: &Shared<'t>,
     key: Key<'t>,
     item: Value<'t>,
+    securities: &mut Securities<'t>,
     room: &mut Room,
     operations: &mut Vec<Operation<'t>>,
 ) -> bool {
@@ -87,6 +90,7 @@ fn path_item<'t>(
     let inputs = inputs(resolver, item.get("parameters"));
     for (method_key, method, value) in item.operations(resolver) {
         let operation = operation(resolver, shared, key, method_key, method, value, &inputs);
+        let operation = Operation { security: securities.required(resolver, value), ..operation };
         if !room.add(resolver, operation, operations) {
             return false;
         }
@@ -125,6 +129,8 @@ fn operation<'t>(
             .any(|input| input.place == Place::Body && is_set(input.value, "required")),
         responses: responses(resolver, value, produces),
         callbacks: Vec::new(),
+        security: Arc::default(),
+        deprecated: value.get("deprecated").and_then(Value::as_bool).unwrap_or(false),
         extension: extension(resolver, value),
     }
 }

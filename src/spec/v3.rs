@@ -17,6 +17,7 @@ use super::keyword::{
 use super::parameter::{is_set, parameters};
 use super::path::{self, PathItem, Room, with_shared};
 use super::resolve::Resolver;
+use super::security::Securities;
 use super::server::bases;
 use crate::diagnostic::{Code, Severity, cut};
 use crate::tree::{Key, Kind, Spot, Tree, Value};
@@ -34,9 +35,10 @@ pub fn document<'t>(resolver: &mut Resolver<'t>, tree: &'t Arc<Tree>) -> Option<
         near_misses(resolver, components, &COMPONENTS);
     }
     let mut document = path::outline(tree, openapi, format);
+    let mut securities = Securities::of(resolver, root);
     let mut room = Room::WHOLE;
     for (key, item) in path::paths(resolver, root) {
-        if !path_item(resolver, root, key, item, &mut room, &mut document.operations) {
+        if !path_item(resolver, root, key, item, &mut securities, &mut room, &mut document.operations) {
             break;
         }
     }
@@ -97,6 +99,7 @@ fn path_item<'t>(
     root: Value<'t>,
     key: Key<'t>,
     item: Value<'t>,
+    securities: &mut Securities<'t>,
     room: &mut Room,
     operations: &mut Vec<Operation<'t>>,
 ) -> bool {
@@ -106,6 +109,7 @@ fn path_item<'t>(
     for (method_key, method, value) in item.operations(resolver) {
         let bases = bases(resolver, value.get("servers").or(servers).or_else(|| root.get("servers")));
         let operation = operation(resolver, key, method_key, method, value, &shared, bases);
+        let operation = Operation { security: securities.required(resolver, value), ..operation };
         if !room.add(resolver, operation, operations) {
             return false;
         }
@@ -136,6 +140,8 @@ fn operation<'t>(
         body_required: body_required(resolver, value),
         responses: responses(resolver, value),
         callbacks: callbacks(resolver, value),
+        security: Arc::default(),
+        deprecated: value.get("deprecated").and_then(Value::as_bool).unwrap_or(false),
         extension: extension(resolver, value),
     }
 }
@@ -351,8 +357,10 @@ mod tests {
         let mut resolver = Resolver::new(&trees, "/t.yaml");
         let (key, item) = tree.root().entries().next().expect("it has a path");
         let mut operations = Vec::new();
+        let mut securities = Securities::of(&mut resolver, tree.root());
         let mut room = Room::SMALL;
-        let more = path_item(&mut resolver, tree.root(), key, item, &mut room, &mut operations);
+        let more =
+            path_item(&mut resolver, tree.root(), key, item, &mut securities, &mut room, &mut operations);
         let told: Vec<_> = resolver.finish().1.iter().map(ToString::to_string).collect();
         assert_eq!((more, operations.len()), (false, 2));
         assert!(told.len() == 1 && told[0].starts_with("/t.yaml:5:3: the operations of"), "{told:?}");

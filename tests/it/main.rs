@@ -11,6 +11,7 @@ mod admin;
 mod answer;
 mod architecture;
 mod bodies;
+mod browser;
 mod callbacks;
 mod cli;
 mod compare;

@@ -422,7 +422,7 @@ impl Intercept {
                 Read::Over(_) => {
                     let limit = live.config.limits.mocked_body;
                     let detail = format!("`limits.mocked_body` is {limit} bytes");
-                    let problem = Problem::new(problem::BODY_TOO_LARGE, detail);
+                    let problem = hit.open(&head(session), Problem::new(problem::BODY_TOO_LARGE, detail));
                     return self.refuse(session, ctx, &problem).await.map(|()| true);
                 }
             }
