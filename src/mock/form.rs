@@ -27,6 +27,13 @@ pub struct Part {
     pub bytes: Bytes,
 }
 
+impl Part {
+    /// What it holds as a text; of a file that is none, what can be read of it.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.bytes)
+    }
+}
+
 /// The fields of an object as `application/x-www-form-urlencoded` (OpenAPI 3.2, 4.15.1): a pair for each
 /// item of an array, objects as JSON, nothing for null.
 pub fn write(instance: &Json) -> String {

@@ -42,6 +42,18 @@ pub enum Written<'r> {
     Malformed(&'static str),
 }
 
+impl<'r> Written<'r> {
+    /// What has a value of its own for each item, as a multipart form.
+    pub fn several(shape: Shape, mut values: Vec<Cow<'r, str>>) -> Self {
+        match (shape, values.len()) {
+            (_, 0) => Written::Nothing,
+            (Shape::Array, _) => Written::Items(values),
+            (_, 1) => values.pop().map_or(Written::Nothing, Written::Scalar),
+            _ => Written::Malformed("it is given more than once"),
+        }
+    }
+}
+
 impl From<&Parameter<'_>> for Writing {
     fn from(parameter: &Parameter<'_>) -> Self {
         let &Parameter { name, location, style, explode, .. } = parameter;

@@ -162,3 +162,24 @@ fn unusable(scheme: Value<'_>) -> Diagnostic {
 fn is_token(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_that_ask_alike_share_what_they_ask_for() {
+        let text = "openapi: 3.1.0\nsecurity: [{a: []}]\npaths:\n  /a: {get: {}, put: {security: [{a: []}]}}\n  \
+                    /b: {get: {}, put: {security: [{a: [s]}]}}\n\
+                    components: {securitySchemes: {a: {type: oauth2, flows: {}}}}";
+        let (tree, _) = Tree::parse("/t.yaml", text.to_owned(), &Default::default()).expect("it is YAML");
+        let trees = super::super::Trees::from([("/t.yaml".into(), tree)]);
+        let document = super::super::read(&trees, "/t.yaml").document.expect("it is a document");
+        let distinct: HashSet<_> = document
+            .operations
+            .iter()
+            .map(|operation| Arc::as_ptr(&operation.security).cast::<()>())
+            .collect();
+        assert_eq!((document.operations.len(), distinct.len()), (4, 2));
+    }
+}

@@ -2,19 +2,22 @@
 
 use crate::harness::*;
 
-const PATHS: &str = "
-    /orders:
-      get:
-        security: [{key: []}, {token: [read]}]
-        responses: {'200': {description: ok, content: {application/json: {example: {orders: []}}}}}
-      put: {responses: {'204': {description: ok}}}
-    /later:
-      put: {x-standin: {mode: fallback}, responses: {'204': {description: ok}}}
-      delete: {x-standin: {mode: pass}, responses: {'204': {description: ok}}}
-components:
-  securitySchemes:
-    key: {type: apiKey, in: header, name: x-key}
-    token: {type: oauth2, flows: {}}
+const SPEC: &str = "
+    openapi: 3.1.0
+    info: {title: Orders, version: '1'}
+    components:
+      securitySchemes:
+        key: {type: apiKey, in: header, name: x-key}
+        token: {type: oauth2, flows: {}}
+    paths:
+      /orders:
+        get:
+          security: [{key: []}, {token: [read]}]
+          responses: {'200': {description: ok, content: {application/json: {example: {orders: []}}}}}
+        put: {responses: {'204': {description: ok}}}
+      /later:
+        put: {x-standin: {mode: fallback}, responses: {'204': {description: ok}}}
+        delete: {x-standin: {mode: pass}, responses: {'204': {description: ok}}}
 ";
 
 const ORIGIN: &str = "https://app.example";
@@ -37,7 +40,7 @@ fn allows(response: &Response, method: &str) {
 async fn a_preflight_is_answered_over_http_1_and_http_2() {
     let config = "listen: [{address: '127.0.0.1:0', h2c: true}]\nadmin: 127.0.0.1:0\n\
                   validate: {security: enforce}\n";
-    let standin = Standin::with().paths(PATHS).config(config).without_addresses().start().await;
+    let standin = Standin::with().spec(SPEC).config(config).without_addresses().start().await;
     allows(&standin.send(preflight("/orders", "GET")).await, "GET");
     let http_2 = Http2::open(standin.data).await;
     allows(&http_2.send(&preflight("/orders", "PUT")).await, "PUT");
@@ -45,7 +48,7 @@ async fn a_preflight_is_answered_over_http_1_and_http_2() {
 
 #[tokio::test]
 async fn a_401_has_a_challenge_for_each_alternative_and_scripts_may_read_it() {
-    let standin = Standin::with().paths(PATHS).args(["--validate", "enforce"]).start().await;
+    let standin = Standin::with().spec(SPEC).args(["--validate", "enforce"]).start().await;
     for method in ["GET", "HEAD"] {
         let response = standin.send(request(method, "/orders").header("origin", ORIGIN)).await;
         assert_eq!(response.status, 401);
@@ -66,7 +69,7 @@ async fn a_preflight_for_what_passes_or_may_be_there_is_the_upstream_s() {
         _ => Reply::new(405, "not here"),
     })
     .await;
-    let standin = Standin::with().paths(PATHS).upstream(upstream.url()).start().await;
+    let standin = Standin::with().spec(SPEC).upstream(upstream.url()).start().await;
     standin.send(preflight("/later", "DELETE")).await.is(200, "theirs");
     assert_eq!(upstream.received().len(), 1);
     allows(&standin.send(preflight("/later", "PUT")).await, "PUT");

@@ -36,9 +36,10 @@ const PATHS: &str = "
 ";
 
 async fn passing(url: &str, more: &str) -> Standin {
-    let config =
-        format!("upstreams: {{default: {{servers: ['{url}'], response_timeout: 1s}}}}\nmode: pass\n{more}\n");
-    Standin::with().paths(PATHS).config(&config).start().await
+    let config = format!(
+        "listen: [{{address: '127.0.0.1:0', h2c: true}}]\nadmin: 127.0.0.1:0\nupstreams: {{default: {{servers: ['{url}'], response_timeout: 1s}}}}\nmode: pass\n{more}\n"
+    );
+    Standin::with().without_addresses().paths(PATHS).config(&config).start().await
 }
 
 /// An upstream that answers as the header `x-want` says: `STATUS BODY`.
@@ -116,7 +117,7 @@ async fn what_passes_is_reported_and_not_changed() {
 #[tokio::test]
 async fn nobody_looks_at_answers_unless_asked() {
     let upstream = as_wanted(Speaks::Http1).await;
-    let standin = passing(&upstream.url(), "validate: off").await;
+    let standin = passing(&upstream.url(), "validate: {request: off, response: off, security: off}").await;
     standin.send(wanting("500 {}")).await.is(500, "{}");
     standin.send(post("/users/a", "1")).await;
     standin.counts(0.0, "standin_violations_total", &[]).await;
@@ -126,8 +127,7 @@ async fn nobody_looks_at_answers_unless_asked() {
 async fn an_answer_that_is_not_as_the_document_says_is_refused_whole() {
     for speaks in [Speaks::Http1, Speaks::H2c] {
         let upstream = as_wanted(speaks).await;
-        let more =
-            "validate: {request: enforce, response: enforce}\nlisten: {address: '127.0.0.1:0', h2c: true}";
+        let more = "validate: {request: enforce, response: enforce}";
         let standin = passing(&upstream.url(), more).await;
         let mut wire = standin.wire().await;
         let http2 = Http2::open(wire.reader.get_ref().peer_addr().expect("an address")).await;

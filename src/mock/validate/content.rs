@@ -1,5 +1,6 @@
 //! Media types that a document lists, and which of them a message has.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,9 +14,10 @@ use crate::diagnostic::cut;
 use crate::mock::media::{ContentType, MediaType, Syntax};
 use crate::mock::message;
 use crate::mock::schema::Schemas;
-use crate::mock::style::Writing;
+use crate::mock::style::{Writing, Written};
 use crate::mock::text::{Taken, View};
 use crate::mock::violation::{Place, Violation};
+use crate::mock::xml;
 use crate::spec::document;
 use crate::spec::kept::{Schema, Texts};
 use crate::spec::schema::Direction;
@@ -82,7 +84,8 @@ impl Content {
 
     /// Whether more is said of a body than its media type.
     pub fn looks(&self, headers: &HeaderMap) -> bool {
-        !is_encoded(headers) && self.syntax(headers) != Syntax::Other || self.media.is_plain_text()
+        let opaque = matches!(self.syntax(headers), Syntax::Events | Syntax::Binary | Syntax::Other);
+        !is_encoded(headers) && !opaque
     }
 
     /// How a message's body is written, where the document means several by one name.
@@ -119,8 +122,10 @@ impl Content {
                 }
             },
             Syntax::Form => self.form(body, direction, schemas, found),
-            Syntax::Other if self.media.is_plain_text() => self.text(body, direction, schemas, found),
-            _ => {}
+            Syntax::Multipart => self.multipart(headers, body, direction, schemas, found),
+            Syntax::Xml => self.xml(body, direction, schemas, found),
+            Syntax::Text => self.text(body, direction, schemas, found),
+            Syntax::Events | Syntax::Binary | Syntax::Other => {}
         }
     }
 
@@ -168,15 +173,56 @@ impl Content {
             let read = |shape| writing.query(shape, text);
             value.check(Place::Body, &name, read, schemas, found);
         }
+        let pairs = || url::form_urlencoded::parse(text.as_bytes()).take(PAIRS);
+        self.fields(pairs, direction, schemas, found);
+    }
+
+    /// RFC 7578: the parts of a form are its fields. What a file has inside is only compared as a text.
+    fn multipart(
+        &self,
+        headers: &HeaderMap,
+        body: &message::Body,
+        direction: Direction,
+        schemas: &Schemas,
+        found: &mut Vec<Violation>,
+    ) {
+        let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let Some(parts) = body.multipart(kind) else {
+            let message = "this is no multipart body of its boundary";
+            return found.push(Violation::new(Place::Body, "", "content", message));
+        };
+        let named = || parts.iter().filter_map(|part| Some((part.name.as_deref()?, part)));
+        for (writing, value) in &self.fields {
+            let name = format!("/{}", writing.name.replace('~', "~0").replace('/', "~1"));
+            let own = || named().filter(|(name, _)| **name == *writing.name).map(|(_, part)| part.text());
+            value.check(Place::Body, &name, |shape| Written::several(shape, own().collect()), schemas, found);
+        }
+        let pairs = || named().take(PAIRS).map(|(name, part)| (Cow::Borrowed(name), part.text()));
+        self.fields(pairs, direction, schemas, found);
+    }
+
+    /// Fields as an object of the schema.
+    fn fields<'r, I: Iterator<Item = (Cow<'r, str>, Cow<'r, str>)>>(
+        &self,
+        pairs: impl Fn() -> I,
+        direction: Direction,
+        schemas: &Schemas,
+        found: &mut Vec<Violation>,
+    ) {
         let Some(validator) = validator(self.schema.as_ref(), direction, schemas) else { return };
         let view = View::of(validator.bundle());
-        let read = |taken| {
-            let pairs = url::form_urlencoded::parse(text.as_bytes()).take(PAIRS);
-            view.fields(pairs, taken)
-        };
-        let typed = read(Taken::AsTyped);
-        if !validator.fits(&typed) && !validator.fits(&read(Taken::AsText)) {
+        let typed = view.fields(pairs(), Taken::AsTyped);
+        if !validator.fits(&typed) && !validator.fits(&view.fields(pairs(), Taken::AsText)) {
             tell(Place::Body, "", &validator, &typed, found);
+        }
+    }
+
+    /// By the `xml` keywords of the schema; without one only that it is XML.
+    fn xml(&self, body: &message::Body, direction: Direction, schemas: &Schemas, found: &mut Vec<Violation>) {
+        let Some(validator) = validator(self.schema.as_ref(), direction, schemas) else { return };
+        match body.text().and_then(|text| xml::read(text, validator.bundle())) {
+            Some(instance) => tell(Place::Body, "", &validator, &instance, found),
+            None => found.push(Violation::new(Place::Body, "", "content", "this is no XML that is read")),
         }
     }
 }

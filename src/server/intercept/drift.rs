@@ -4,12 +4,13 @@
 //! are looked at when it has ended. Nothing of it is delayed or changed, but that at `enforce` an
 //! answer is held back until it was looked at.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use tokio::sync::Semaphore;
 
@@ -18,7 +19,7 @@ use super::{Intercept, head_of};
 use crate::config::Level;
 use crate::mock::Watch;
 use crate::mock::media::MediaType;
-use crate::mock::message::Body;
+use crate::mock::message::{Body, Head};
 use crate::mock::problem::{self, Problem};
 use crate::mock::violation::{Side, Violation};
 use crate::server::field::is_stream;
@@ -206,7 +207,7 @@ impl Drift {
             return None;
         }
         let headers = response.headers.clone();
-        let looks = *method != Method::HEAD && watch.needs_response_body(response.status, &headers);
+        let looks = *method != Method::HEAD && watch.needs_response_body(response.status, &decoded(&headers));
         if looks {
             self.stream |= is_endless(&headers);
             self.response = self.copy(&headers);
@@ -334,8 +335,11 @@ impl Ended {
         let request =
             request.map(|(request, scheme, body)| of_request(&watch, &request, scheme, &body, limit));
         let response = response.map(|(status, headers, body)| {
-            let body = body.and_then(|body| Coding::of(&headers)?.plain(&body, limit));
-            watch.of_response(status, &headers, body.as_ref())
+            let plain = body.and_then(|body| Coding::of(&headers)?.plain(&body, limit));
+            match &plain {
+                Some(_) => watch.of_response(status, &decoded(&headers), plain.as_ref()),
+                None => watch.of_response(status, &headers, None),
+            }
         });
         Found { request: request.unwrap_or_default(), response: response.unwrap_or_default() }
     }
@@ -349,12 +353,25 @@ fn of_request(
     limit: usize,
 ) -> Vec<Violation> {
     let head = head_of(request, scheme);
-    let coding = Coding::of(&request.headers).filter(|coding| *coding != Coding::Plain);
-    match coding.filter(|_| !body.is_unread()) {
-        None => watch.of_request(&head, body),
-        Some(coding) => {
-            let plain = coding.plain(body.bytes(), limit);
-            watch.of_request(&head, &plain.map_or_else(Body::unread, Body::new))
+    let coding = Coding::of(&request.headers).filter(|coding| *coding != Coding::Plain && !body.is_unread());
+    let Some(coding) = coding else { return watch.of_request(&head, body) };
+    match coding.plain(body.bytes(), limit) {
+        Some(plain) => {
+            let headers = decoded(&request.headers);
+            watch.of_request(&Head { headers: &headers, ..head }, &Body::new(plain))
+        }
+        None => watch.of_request(&head, &Body::unread()),
+    }
+}
+
+/// The fields of a message whose coding was taken off.
+fn decoded(headers: &HeaderMap) -> Cow<'_, HeaderMap> {
+    match Coding::of(headers) {
+        None | Some(Coding::Plain) => Cow::Borrowed(headers),
+        Some(_) => {
+            let mut headers = headers.clone();
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("identity"));
+            Cow::Owned(headers)
         }
     }
 }
@@ -414,8 +431,6 @@ impl Coding {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-
-    use http::HeaderValue;
 
     use super::*;
 
