@@ -9,7 +9,7 @@ use fake::faker::address::raw::{
 use fake::faker::barcode::raw::Isbn13;
 use fake::faker::company::raw::{CatchPhrase, CompanyName, Industry};
 use fake::faker::creditcard::raw::CreditCardNumber;
-use fake::faker::currency::raw::CurrencyCode;
+use fake::faker::currency::raw::{CurrencyCode, CurrencyName};
 use fake::faker::filesystem::raw::{FileName, MimeType, SemverStable};
 use fake::faker::internet::raw::{MACAddress, SafeEmail, UserAgent, Username};
 use fake::faker::job::raw::Title;
@@ -41,6 +41,7 @@ pub enum Kind {
     Industry,
     Job,
     Product,
+    CurrencyName,
     Currency,
     Price,
     Url,
@@ -101,6 +102,7 @@ pub fn of(kind: Kind, rng: &mut fastrand::Rng) -> String {
         Kind::Industry => Industry(EN).fake_with_rng(seeded),
         Kind::Job => Title(EN).fake_with_rng(seeded),
         Kind::Product => CatchPhrase(EN).fake_with_rng(seeded),
+        Kind::CurrencyName => CurrencyName(EN).fake_with_rng(seeded),
         Kind::Currency => CurrencyCode(EN).fake_with_rng(seeded),
         Kind::Price => format!("{}.{:02}", rng.u32(1..500), rng.u32(..100)),
         Kind::Url => {
