@@ -186,7 +186,7 @@ fn head<'r>(method: &'r Method, path: &'r str, query: Option<&'r str>, headers: 
 fn compile(trees: &Trees) -> Mocks {
     let document = spec::read(trees, "/bench.yaml").document.expect("the document is one");
     let (mocks, diagnostics) = Mocks::compile(
-        &[Source { document, trees: &trees, base_path: None, upstream: None, mode: None }],
+        &[Source { document, trees, base_path: None, upstream: None, mode: None }],
         &Config::default(),
     );
     assert!(diagnostics.is_empty(), "{diagnostics:?}");
