@@ -12,6 +12,9 @@ use proptest::sample::select;
 #[path = "properties/mod.rs"]
 mod properties;
 
+#[path = "properties/instances.rs"]
+mod instances;
+
 use properties::{PROPERTIES, body, path, references, template, tree};
 
 /// About a second each, unoptimised.
@@ -198,6 +201,62 @@ fn instance() -> impl Strategy<Value = (serde_json::Value, serde_json::Value)> {
             (json!({ "type": "array", "prefixItems": schemas, "xml": { "wrapped": true } }), json!(values))
         });
         prop_oneof![object, tuple]
+    })
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    #[test]
+    fn instances_are_valid_or_impossible(schema in schema(3)) {
+        instances::hold(&schema);
+    }
+}
+
+/// Schemas of a few keywords that get into each other's way.
+fn schema(depth: u32) -> impl Strategy<Value = serde_json::Value> {
+    use serde_json::json;
+    let kind = select(vec!["string", "integer", "number", "boolean", "object", "array", "null"]);
+    let count = || 0..5_u32;
+    let scalar = prop_oneof![
+        Just(json!({})),
+        any::<bool>().prop_map(serde_json::Value::from),
+        kind.clone().prop_map(|kind| json!({ "type": kind })),
+        (kind, json(1)).prop_map(|(kind, shown)| json!({ "type": kind, "example": shown })),
+        prop::collection::vec(json(1), 1..4).prop_map(|all| json!({ "enum": all })),
+        (count(), count()).prop_map(|(least, most)| json!({ "type": "string", "minLength": least, "maxLength": most })),
+        select(vec!["^a+$", "^[a-c]{2,4}$", "\\d", "^(?!a)\\w+$", "b|c$", "^$"]).prop_map(|pattern| json!({ "type": "string", "pattern": pattern })),
+        select(vec!["date", "uuid", "email", "uri", "ipv4", "time"]).prop_map(|format| json!({ "type": "string", "format": format })),
+        (-5..5_i32, -5..5_i32, 1..4_i32).prop_map(|(low, high, step)| json!({ "type": "integer", "minimum": low, "maximum": high, "multipleOf": step })),
+        (-5.0..5.0_f64, 0.0..1.0_f64).prop_map(|(low, width)| json!({ "type": "number", "exclusiveMinimum": low, "maximum": low + width })),
+        Just(json!({ "$ref": "#/components/schemas/S" })),
+    ];
+    let name = || select(vec!["a", "b", "c", "name", "createdAt"]);
+    scalar.prop_recursive(depth, 30, 4, move |inner| {
+        let several = prop::collection::vec(inner.clone(), 1..4);
+        let named = prop::collection::hash_map(name().prop_map(str::to_owned), inner.clone(), 0..4);
+        let names = prop::collection::hash_set(name(), 0..3);
+        prop_oneof![
+            3 => (named, names, inner.clone(), any::<[bool; 3]>()).prop_map(|(named, names, other, [closed, further, kind])| {
+                let mut schema = json!({ "properties": named, "required": names });
+                if kind {
+                    schema["type"] = json!("object");
+                }
+                if closed {
+                    schema["additionalProperties"] = json!(false);
+                } else if further {
+                    schema["additionalProperties"] = other;
+                }
+                schema
+            }),
+            2 => (inner.clone(), 0..4_u32, 0..4_u32, any::<bool>()).prop_map(|(items, least, most, unique)| {
+                json!({ "type": "array", "items": items, "minItems": least, "maxItems": most, "uniqueItems": unique })
+            }),
+            1 => (several.clone(), inner.clone()).prop_map(|(first, other)| json!({ "type": "array", "prefixItems": first, "contains": other })),
+            2 => (several.clone(), select(vec!["allOf", "anyOf", "oneOf"])).prop_map(|(several, keyword)| json!({ keyword: several })),
+            1 => (inner.clone(), inner.clone(), inner.clone()).prop_map(|(one, two, three)| json!({ "if": one, "then": two, "else": three })),
+            1 => (inner.clone(), inner).prop_map(|(one, two)| json!({ "allOf": [one, { "not": two }] })),
+        ]
     })
 }
 

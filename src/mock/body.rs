@@ -5,8 +5,8 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use http::HeaderName;
 use http::header::SET_COOKIE;
+use http::{HeaderName, HeaderValue};
 use serde_json::Value as Json;
 
 use super::media::{MediaType, Syntax};
@@ -288,6 +288,12 @@ pub fn header(
         Shown::File(bytes) => vec![String::from_utf8_lossy(bytes.trim_ascii()).into_owned()],
     };
     texts.iter().map(|text| parse(text, Form::Header, example.at, diagnostics)).collect()
+}
+
+/// The values of a header for an instance of its schema; those that can't stand in one are left out.
+pub fn header_values(name: &HeaderName, objects: Objects, instance: &Json) -> Vec<HeaderValue> {
+    let texts = header_texts(name, objects, instance).into_iter();
+    texts.filter_map(|text| HeaderValue::try_from(text).ok()).collect()
 }
 
 /// The same as texts. Scalars by their text, arrays and objects with commas between, and what is inside

@@ -21,7 +21,7 @@ use crate::config::{Changes, Config, Delay, Level, Missing, Mode, Rule, Unmatche
 use crate::diagnostic::{Code, Diagnostic, Report, Severity};
 use crate::spec::Trees;
 use crate::spec::document::{self, Document, Example, Location, Media};
-use crate::spec::kept::Texts;
+use crate::spec::kept::{self, Texts};
 use crate::spec::schema::Direction;
 use crate::tree::{Key, Tree, Value};
 
@@ -45,6 +45,8 @@ struct Shared {
     ruled: HashMap<Vec<usize>, Arc<Ruled>>,
     missing: HashSet<Arc<Missing>>,
     kinds: HashMap<String, Arc<MediaType>>,
+    /// Values of headers by their schemas.
+    headers: HashMap<(kept::Key, HeaderName), Arc<[exchange::Text]>>,
     contracts: validate::Common,
     /// By the address of what the document's operations have in common.
     securities: HashMap<*const document::Requirement<'static>, Option<Arc<Security>>>,

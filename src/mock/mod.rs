@@ -416,10 +416,6 @@ impl Hit<'_> {
     fn answer_plainly(&self, head: Head<'_>, body: &Body, moment: Moment) -> Result<Option<Answer>, Problem> {
         let operation = self.operation;
         let request = Request { head, base: self.base, params: &self.params, body };
-        let violations = match self.examine(&request) {
-            Ok(violations) => violations,
-            Err(refusal) => return self.refuse(refusal, &request, moment).map(Some),
-        };
         let asked = self.asked(&head);
         let seed = asked.as_ref().and_then(|asked| asked.seed).unwrap_or(moment.seed);
         let moment = Moment { seed, ..moment };
@@ -434,9 +430,14 @@ impl Hit<'_> {
                 _ => operation.exchanges.choose(&request, operation.unmatched),
             },
         };
+        // What passes is not refused: the upstream judges it.
         if matches!(choice, Choice::Upstream) {
             return Ok(None);
         }
+        let violations = match self.examine(&request) {
+            Ok(violations) => violations,
+            Err(refusal) => return self.refuse(refusal, &request, moment).map(Some),
+        };
         let code = asked.as_ref().and_then(|asked| StatusCode::from_u16(asked.code?).ok());
         let mut answer = self.give(&choice, code, &request, moment)?;
         if let Some(applied) = asked.as_ref().and_then(Asked::applied) {

@@ -5,13 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderName, StatusCode};
+use serde_json::Value as Json;
 
+use super::body::{self, Objects};
+use super::generate;
 use super::media::MediaType;
 use super::message::Moment;
 use super::reply::{Content, Fields, Reply};
-use super::schema::Schemas;
-use super::{body, generate};
+use super::schema::{Schemas, Validator};
+use super::text::Kinds;
 use crate::spec::kept::Schema;
 use crate::spec::schema::Direction;
 
@@ -24,9 +27,17 @@ pub struct Offer {
     pub media: Arc<MediaType>,
     /// None: nothing is said of the body.
     schema: Option<Schema>,
-    fields: Arc<Fields>,
+    head: Arc<Head>,
     /// Made when it is first asked for; the same every time.
     fixed: OnceLock<Result<Box<Reply>, Arc<str>>>,
+}
+
+/// What the answers of a response have besides their bodies.
+#[derive(Debug, Default)]
+pub struct Head {
+    pub fields: Fields,
+    /// Headers without an example, by their schemas.
+    pub instances: Vec<(HeaderName, Objects, Schema)>,
 }
 
 /// What replies are made with.
@@ -50,8 +61,8 @@ pub enum Given<'m> {
 }
 
 impl Offer {
-    pub fn new(media: Arc<MediaType>, schema: Option<Schema>, fields: Arc<Fields>) -> Self {
-        Offer { media, schema, fields, fixed: OnceLock::new() }
+    pub fn new(media: Arc<MediaType>, schema: Option<Schema>, head: Arc<Head>) -> Self {
+        Offer { media, schema, head, fixed: OnceLock::new() }
     }
 
     /// Whether anything is said of its bodies.
@@ -94,25 +105,47 @@ impl Offer {
         let Some(schema) = &self.schema else {
             // Nothing is said of it: the emptiest body that is one.
             let empty = Bytes::from_static(if self.media.is_json() { b"{}" } else { b"" });
-            return Ok(self.reply(making, Content::Bytes(empty)));
+            return Ok(self.reply(making, Content::Bytes(empty), moment));
         };
-        let validator = making.schemas.of(schema, Direction::Response).map_err(|error| error.to_string())?;
-        let instance = match moment {
-            Some(moment) => generate::random(&validator, moment),
-            None => generate::fixed(&validator),
+        let (validator, instance) = instance(schema, making.schemas, moment)?;
+        let written = body::of_instance(&instance, &self.media, validator.bundle());
+        let body = match written {
+            // Anything is allowed, so that it is an object, which this media type has no form for.
+            Err(_) if Kinds::of(validator.bundle()) == Kinds::ALL => Content::Bytes("string".into()),
+            written => written?,
         };
-        let instance = instance.map_err(|impossible| impossible.to_string())?;
-        let body = body::of_instance(&instance, &self.media, validator.bundle())?;
-        Ok(self.reply(making, body))
+        Ok(self.reply(making, body, moment))
     }
 
-    fn reply(&self, making: &Making<'_>, body: Content) -> Reply {
-        let mut reply = Reply::with(making.status, Some((*self.media).clone()), body, &self.fields);
+    fn reply(&self, making: &Making<'_>, body: Content, moment: Option<Moment>) -> Reply {
+        let mut reply = Reply::with(making.status, Some((*self.media).clone()), body, &self.head.fields);
+        for (name, objects, schema) in &self.head.instances {
+            // An answer without a header is better than none.
+            let Ok((_, instance)) = instance(schema, making.schemas, moment) else { continue };
+            for value in body::header_values(name, *objects, &instance) {
+                reply.field(name.clone(), value);
+            }
+        }
         if let Some(label) = making.revealed {
             reply.reveal(label, None);
         }
         reply
     }
+}
+
+/// An instance of a schema, and what holds it; `moment` is there for a random one.
+fn instance(
+    schema: &Schema,
+    schemas: &Schemas,
+    moment: Option<Moment>,
+) -> Result<(Arc<Validator>, Json), Arc<str>> {
+    let validator = schemas.of(schema, Direction::Response).map_err(|error| error.to_string())?;
+    let instance = match moment {
+        Some(moment) => generate::random(&validator, moment),
+        None => generate::fixed(&validator),
+    };
+    let instance = instance.map_err(|impossible| impossible.to_string())?;
+    Ok((validator, instance))
 }
 
 impl Default for Room {

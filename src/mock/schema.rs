@@ -215,6 +215,11 @@ impl Validator {
         self.kinds
     }
 
+    /// Whether an instance is small enough to be looked at.
+    pub fn looks_at(&self, instance: &Json) -> bool {
+        self.cost.allows(&self.bundle, instance, STEPS)
+    }
+
     /// Whether an instance fits, or can't be looked at for its size.
     pub fn fits(&self, instance: &Json) -> bool {
         !self.cost.allows(&self.bundle, instance, STEPS) || self.compiled.is_valid(instance)

@@ -141,8 +141,10 @@ fn ascii(json: &str) -> String {
         match character {
             ' '..='~' => out.push(character),
             other => {
-                let units = other.encode_utf16(&mut units);
-                units.iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+                other
+                    .encode_utf16(&mut units)
+                    .iter()
+                    .for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
             }
         }
     }

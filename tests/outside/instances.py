@@ -15,6 +15,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 import urllib.parse
 
 import jsonschema
@@ -39,7 +40,15 @@ def check(standin, path):
     if "swagger" in document:
         print(f"{path}: Swagger 2.0 is not for this script")
         return 0
-    process, address = start(standin, path)
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        # What a response shows comes before an instance, and is the document's, right or wrong.
+        json.dump(without_examples(document), file, default=str)
+        file.flush()
+        return judged(standin, path, file.name, document)
+
+
+def judged(standin, path, served, document):
+    process, address = start(standin, served)
     counts = {"asked": 0, "valid": 0, "invalid": 0, "impossible": 0, "other": 0}
     try:
         for method, template, status, media, schema in operations(document):
@@ -56,6 +65,19 @@ def check(standin, path):
         process.wait()
     print(f"{path}: {counts}")
     return counts["invalid"]
+
+
+def without_examples(value, above=None):
+    if isinstance(value, list):
+        return [without_examples(below, above) for below in value]
+    if not isinstance(value, dict):
+        return value
+    shows = "schema" in value and ("example" in value or "examples" in value) and above != "properties"
+    return {
+        key: without_examples(below, key)
+        for key, below in value.items()
+        if not (shows and key in ("example", "examples"))
+    }
 
 
 def read(path):

@@ -12,13 +12,16 @@ use super::{BAD_HEADER, Compiler, made, wanted};
 use crate::diagnostic::{Code, Severity};
 use crate::mock::body::{self, Objects};
 use crate::mock::choose::{Described, Exchange, Exchanges, Reading, Wanted, WantedBody, WantedContent};
+use crate::mock::generate;
 use crate::mock::media::{MediaType, Syntax};
-use crate::mock::offer::Offer;
-use crate::mock::reply::{Content, Fields, Reply};
+use crate::mock::offer::{Head, Offer};
+use crate::mock::reply::{Content, Reply};
 use crate::mock::route::Captured;
+use crate::mock::schema::Validator;
 use crate::mock::style::Writing;
 use crate::mock::template::Template;
 use crate::spec::document::{Example, Field, Location, Media, Parameter, Response, StatusPattern};
+use crate::spec::kept::Schema;
 use crate::spec::schema::Direction;
 
 /// Exchanges of an operation under statuses that only a request can ask for: references may bring
@@ -69,13 +72,15 @@ struct Offered<'r, 't> {
 struct Header<'r, 't> {
     name: HeaderName,
     examples: &'r [Example<'t>],
+    /// Where it has no example.
+    schema: Option<Schema>,
     named: HashMap<&'t str, usize>,
     objects: Objects,
     made: HashMap<usize, Arc<[Text]>>,
 }
 
 #[derive(Clone)]
-enum Text {
+pub(super) enum Text {
     Fixed(HeaderValue),
     Rendered(Arc<Template>),
 }
@@ -227,9 +232,6 @@ impl<'t> Compiler<'_, 't> {
             "trailer",
             "upgrade",
         ];
-        if field.examples.is_empty() {
-            return None;
-        }
         let Ok(name) = HeaderName::try_from(field.name) else {
             let message = format!("`{}` is no name for a header", field.name);
             self.diagnostics.push(field.key.problem(Severity::Warning, BAD_HEADER, message));
@@ -241,9 +243,12 @@ impl<'t> Compiler<'_, 't> {
                 named.entry(own).or_insert(number);
             }
         }
-        let taken = !NOT_TAKEN.contains(&name.as_str());
+        let schema = field.schema.filter(|_| field.examples.is_empty());
+        let schema = schema.filter(|_| is_made_up(&name)).map(|schema| self.texts.schema(schema));
+        let taken = !NOT_TAKEN.contains(&name.as_str()) && (schema.is_some() || !field.examples.is_empty());
         let objects = Objects::from(field.explode);
-        taken.then_some(Header { name, examples: &field.examples, named, objects, made: HashMap::new() })
+        let examples = &*field.examples;
+        taken.then_some(Header { name, examples, schema, named, objects, made: HashMap::new() })
     }
 
     /// An example in each of the media types of a response that have it.
@@ -272,20 +277,24 @@ impl<'t> Compiler<'_, 't> {
         if offered.response.content.is_empty() {
             return Box::default();
         }
-        let mut fields = Fields::default();
+        let mut head = Head::default();
         for header in &mut offered.fields {
+            if let Some(schema) = &header.schema {
+                head.instances.push((header.name.clone(), header.objects, schema.clone()));
+                continue;
+            }
             for text in &*self.header(header, None) {
                 match text.clone() {
-                    Text::Fixed(value) => drop(fields.fixed.append(header.name.clone(), value)),
-                    Text::Rendered(template) => fields.rendered.push((header.name.clone(), template)),
+                    Text::Fixed(value) => drop(head.fields.fixed.append(header.name.clone(), value)),
+                    Text::Rendered(template) => head.fields.rendered.push((header.name.clone(), template)),
                 }
             }
         }
-        let fields = Arc::new(fields);
+        let head = Arc::new(head);
         let content = &offered.response.content;
         let offer = |media: &Media<'t>| {
             let schema = media.schema.map(|schema| self.texts.schema(schema));
-            Some(Offer::new(self.kind(media)?, schema, fields.clone()))
+            Some(Offer::new(self.kind(media)?, schema, head.clone()))
         };
         content.iter().filter_map(offer).collect()
     }
@@ -321,6 +330,12 @@ impl<'t> Compiler<'_, 't> {
 
     /// The values of the example of that name, else of the first: several are fields of their own.
     fn header(&mut self, header: &mut Header<'_, 't>, name: Option<&str>) -> Arc<[Text]> {
+        if let Some(schema) = &header.schema {
+            let key = (schema.key(Direction::Response), header.name.clone());
+            let make =
+                || instance(schema, &header.name, header.objects).into_iter().map(Text::Fixed).collect();
+            return self.shared.headers.entry(key).or_insert_with(make).clone();
+        }
         let number = name.and_then(|name| header.named.get(name).copied()).unwrap_or(0);
         let Some(example) = header.examples.get(number) else { return Arc::default() };
         if let Some(known) = header.made.get(&number) {
@@ -443,6 +458,18 @@ fn preferred(
             || usual.iter().any(|answer| answer.response == *number)
     };
     preferred.iter().copied().find(shows).or(preferred.first().copied())
+}
+
+/// Whether a value that is made up may stand in a header: those who read these act on them.
+fn is_made_up(name: &HeaderName) -> bool {
+    *name != http::header::WWW_AUTHENTICATE && !name.as_str().starts_with("access-control-")
+}
+
+/// The values of a header by its schema; none where there are none.
+fn instance(schema: &Schema, name: &HeaderName, objects: Objects) -> Vec<HeaderValue> {
+    let validator = Validator::new(schema.bundle(Direction::Response).json);
+    let made = validator.and_then(|validator| generate::fixed(&validator).ok());
+    made.map_or_else(Vec::new, |value| body::header_values(name, objects, &value))
 }
 
 /// The names of a response's exchanges, in document order; none stands for singular examples.

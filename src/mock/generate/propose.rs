@@ -36,11 +36,11 @@ const SHOWN: usize = 8;
 /// Levels that an instance may have at all.
 const DEEPEST: usize = 48;
 
-/// Schemas looked at for one instance.
-const STEPS: usize = 100_000;
-
 /// Ways that one place tries in a round before it gives up.
 const TRIES: usize = 24;
+
+/// Characters of a place that a message names.
+const LONGEST_PLACE: usize = 120;
 
 /// Times that a definition may be open above one of its own that need not be there.
 const AGAIN: usize = 2;
@@ -71,7 +71,10 @@ pub struct Proposer<'b, 'v> {
     /// Places whose value stands in the schema as a whole.
     wholes: Vec<String>,
     values: usize,
+    /// Schemas that may still be looked at.
     steps: usize,
+    /// Definitions that did not end where nothing was shown but what must be.
+    endless: HashSet<usize>,
     ends: OnceCell<Ends>,
 }
 
@@ -104,7 +107,7 @@ enum Extent {
 type Outcome<T = Json> = Result<T, Impossible>;
 
 impl<'b, 'v> Proposer<'b, 'v> {
-    pub fn new(bundle: &'b Json, way: Way, variants: &'v HashMap<String, Variant>) -> Self {
+    pub fn new(bundle: &'b Json, way: Way, variants: &'v HashMap<String, Variant>, steps: usize) -> Self {
         Proposer {
             bundle,
             way,
@@ -113,7 +116,8 @@ impl<'b, 'v> Proposer<'b, 'v> {
             open: Vec::new(),
             wholes: Vec::new(),
             values: 0,
-            steps: STEPS,
+            steps,
+            endless: HashSet::new(),
             ends: OnceCell::new(),
         }
     }
@@ -146,13 +150,23 @@ impl<'b, 'v> Proposer<'b, 'v> {
         self.wholes.iter().find(inside).map_or(pointer, String::as_str)
     }
 
+    /// Those that are left.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
     pub fn impossible(&self, why: &str) -> Impossible {
         self.impossible_at(&self.pointer, why)
     }
 
     pub fn impossible_at(&self, pointer: &str, why: &str) -> Impossible {
         let name = self.bundle.pointer("/$defs/0/$comment").and_then(Json::as_str).unwrap_or("schema");
-        Impossible { place: format!("{name}{pointer}"), why: why.to_owned() }
+        let place = format!("{name}{pointer}");
+        let place = match place.char_indices().nth(LONGEST_PLACE) {
+            Some((end, _)) => format!("{}...", &place[..end]),
+            None => place,
+        };
+        Impossible { place, why: why.to_owned() }
     }
 
     fn shape(&mut self, place: &Place<'b>) -> Shape<'b> {
@@ -188,6 +202,16 @@ impl<'b, 'v> Proposer<'b, 'v> {
     fn value(&mut self, place: &Place<'b>, first: Shape<'b>) -> Outcome {
         self.values += 1;
         if place.depth > DEEPEST {
+            let again = self
+                .open
+                .iter()
+                .filter(|number| self.open.iter().filter(|open| open == number).count() > AGAIN);
+            self.endless.extend(again);
+            return Err(self.impossible("what must be there nests without an end"));
+        }
+        if place.extent == Extent::Least
+            && first.definitions.iter().any(|number| self.endless.contains(number))
+        {
             return Err(self.impossible("what must be there nests without an end"));
         }
         if self.values > MOST_VALUES {
@@ -708,9 +732,9 @@ impl<'b, 'v> Proposer<'b, 'v> {
             for (schema, least) in &contained {
                 let is_one = (first..first.saturating_add(*least)).contains(&at);
                 if is_one {
-                    schemas.push(schema)
+                    schemas.push(schema);
                 } else {
-                    nots.push(schema)
+                    nots.push(schema);
                 }
                 first = first.saturating_add(*least);
             }

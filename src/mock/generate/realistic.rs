@@ -41,8 +41,8 @@ pub enum Kind {
     Industry,
     Job,
     Product,
-    Currency,
     CurrencyName,
+    Currency,
     Price,
     Url,
     Image,
@@ -102,8 +102,8 @@ pub fn of(kind: Kind, rng: &mut fastrand::Rng) -> String {
         Kind::Industry => Industry(EN).fake_with_rng(seeded),
         Kind::Job => Title(EN).fake_with_rng(seeded),
         Kind::Product => CatchPhrase(EN).fake_with_rng(seeded),
-        Kind::Currency => CurrencyCode(EN).fake_with_rng(seeded),
         Kind::CurrencyName => CurrencyName(EN).fake_with_rng(seeded),
+        Kind::Currency => CurrencyCode(EN).fake_with_rng(seeded),
         Kind::Price => format!("{}.{:02}", rng.u32(1..500), rng.u32(..100)),
         Kind::Url => {
             let (domain, path) = (of(Kind::Domain, rng), of(Kind::Slug, rng));
@@ -161,6 +161,7 @@ pub fn named(name: &str) -> Option<Kind> {
             "name",
         ) => Kind::Company,
         ("city" | "town", "name") => Kind::City,
+        ("currency", "name") => Kind::CurrencyName,
         ("country", "name") => Kind::Country,
         ("street", "name") => Kind::StreetName,
         ("product" | "item", "name" | "title") => Kind::Product,

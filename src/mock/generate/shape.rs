@@ -242,7 +242,7 @@ impl<'b> Shape<'b> {
                 "uniqueItems" => self.unique |= value.as_bool() == Some(true),
                 "minProperties" => self.least_properties = self.least_properties.max(count().unwrap_or(0)),
                 "maxProperties" => {
-                    self.most_properties = self.most_properties.min(count().unwrap_or(usize::MAX))
+                    self.most_properties = self.most_properties.min(count().unwrap_or(usize::MAX));
                 }
                 "required" => {
                     let names = value.as_array().into_iter().flatten().filter_map(Json::as_str);

@@ -58,7 +58,7 @@ fn candidate(shape: &Shape<'_>, patterns: &[Option<Pattern>], asked: &Asked<'_>,
     let now = asked.now.unwrap_or(FIXED);
     let format = shape.format.map(str::to_ascii_lowercase);
     // Where both are given, the pattern mostly says more.
-    if let Some(format) = format.filter(|_| patterns.is_empty() || number % 4 == 0)
+    if let Some(format) = format.filter(|_| patterns.is_empty() || number.is_multiple_of(4))
         && let Some(text) = formatted(&format, now, &mut chance)
     {
         let longer = format::of_length(&format, &text, shape.least_length);

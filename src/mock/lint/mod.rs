@@ -7,6 +7,8 @@ use std::collections::HashSet;
 
 mod example;
 
+mod instance;
+
 mod asked;
 
 mod declared;
@@ -56,6 +58,8 @@ impl Mocks {
             let mut checker = example::Checker::new(resolver, document.format, &mut report);
             pairs.iter().for_each(|(operation, _)| checker.operation(operation));
             checker.finish();
+            let mut checker = instance::Checker::new(self, &mut report);
+            pairs.iter().for_each(|(operation, compiled)| checker.operation(operation, compiled));
             found.extend(report.finish());
         }
         found

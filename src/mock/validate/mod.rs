@@ -14,7 +14,7 @@ use super::message::Request;
 use super::schema::{Misfit, Schemas, Validator};
 use super::violation::{Place, Violation};
 use crate::config::{Config, Level};
-use crate::spec::document::{self, Operation};
+use crate::spec::document::{self, Location, Operation, Scheme};
 use crate::spec::kept::{Schema, Texts};
 use crate::spec::schema::Direction;
 use crate::tree::{Spot, Tree, Value};
@@ -82,7 +82,7 @@ impl Contract {
             Contract { parameters: Box::default(), body: None, query: None, responses: Box::default() };
         if config.validate.request != Level::Off {
             let all = config.validate.unknown_query;
-            contract.query = all.then(|| names_of(operation.path));
+            contract.query = all.then(|| names_of(operation));
             contract.parameters = parameters(operation, texts, all, common);
             contract.body = body(operation, texts, common);
         }
@@ -142,11 +142,16 @@ impl Contract {
     }
 }
 
-/// Names of the query that a path's own conditions have: `/?Action=Do`.
-fn names_of(path: &str) -> Box<[Box<str>]> {
-    let (_, query) = path.split_once('?').unwrap_or((path, ""));
+/// Names of the query that a path's own conditions have, `/?Action=Do`, and that keys are sent by.
+fn names_of(operation: &Operation<'_>) -> Box<[Box<str>]> {
+    let (_, query) = operation.path.split_once('?').unwrap_or((operation.path, ""));
     let names = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
-    names.filter(|name| !name.is_empty()).map(Into::into).collect()
+    let credentials = operation.security.iter().flat_map(|requirement| &requirement.credentials);
+    let keys = credentials.filter_map(|credential| match credential.scheme {
+        Scheme::ApiKey(Location::Query, name) => Some(name),
+        _ => None,
+    });
+    names.filter(|name| !name.is_empty()).chain(keys).map(Into::into).collect()
 }
 
 fn parameters(

@@ -13,7 +13,7 @@ const LAST: u32 = 0x10_ffff;
 pub(super) fn pattern(text: &str) -> Option<Pattern> {
     let mut reader = Reader { text: text.chars().collect(), at: 0, names: Vec::new(), depth: 0, parts: 0 };
     let root = reader.either()?;
-    (reader.at == reader.text.len()).then(|| Pattern { root, groups: reader.names.len() })
+    (reader.at == reader.text.len()).then_some(Pattern { root, groups: reader.names.len() })
 }
 
 struct Reader {

@@ -1,0 +1,61 @@
+//! Whether an instance can be made where a response has a schema and no example.
+
+use std::collections::HashSet;
+
+use crate::diagnostic::{Code, Report, Severity, cut};
+use crate::mock::offer::Making;
+use crate::mock::{Mocks, Operation};
+use crate::spec::document;
+use crate::spec::kept::Key;
+use crate::spec::schema::Direction;
+
+const NO_INSTANCE: Code = Code("SI0224");
+
+/// Schemas of one document that are looked at: to make an instance takes as long as to answer with it.
+const SCHEMAS: usize = 2_000;
+
+/// Looks at the operations of one document. What is made is kept by the mocks, as an answer would be.
+pub struct Checker<'a> {
+    mocks: &'a Mocks,
+    report: &'a mut Report,
+    known: HashSet<Key>,
+}
+
+impl<'a> Checker<'a> {
+    pub fn new(mocks: &'a Mocks, report: &'a mut Report) -> Self {
+        Checker { mocks, report, known: HashSet::new() }
+    }
+
+    pub fn operation(&mut self, operation: &document::Operation<'_>, compiled: &Operation) {
+        let preferred = compiled.exchanges.preferred().filter(|_| compiled.is_mocked());
+        let Some(response) = preferred.filter(|response| response.exchanges.is_empty()) else { return };
+        let Some(described) = operation.responses.iter().find(|one| one.status == response.status) else {
+            return;
+        };
+        let making = Making {
+            status: response.status.status(),
+            revealed: None,
+            schemas: &self.mocks.schemas,
+            room: &self.mocks.room,
+        };
+        for offer in &response.offers {
+            let Some(schema) = offer.schema() else { continue };
+            if self.known.len() >= SCHEMAS || !self.known.insert(schema.key(Direction::Response)) {
+                continue;
+            }
+            let Err(reason) = offer.fixed(&making) else { continue };
+            let media = described.content.iter().find(|media| media.name == offer.media.as_str());
+            let at = media.and_then(|media| media.schema);
+            let message = format!(
+                "no instance can be made of this schema: {}",
+                cut(reason.trim_end_matches("; give the response an example"))
+            );
+            let hint = "correct the schema, or give the response an `example`; it answers 500 until then";
+            let problem = match at {
+                Some(schema) => schema.problem(Severity::Warning, NO_INSTANCE, message),
+                None => described.key.problem(Severity::Warning, NO_INSTANCE, message),
+            };
+            self.report.push(problem.hint(hint));
+        }
+    }
+}
