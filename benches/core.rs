@@ -37,6 +37,7 @@ fn main() {
     find_shapes(&mut criterion);
     answer(&mut criterion);
     validate(&mut criterion);
+    generate(&mut criterion);
     load(&mut criterion);
     criterion.final_summary();
 }
@@ -160,6 +161,54 @@ fn validate(criterion: &mut Criterion) {
                 hit.answer(head, &body, MOMENT).ok().flatten()
             });
         });
+    }
+}
+
+/// Random instances, each validated: of ten properties, and of a repository as GitHub describes it, a hundred
+/// properties with two objects of twenty. A fixed one is made once, and is then bytes.
+fn generate(criterion: &mut Criterion) {
+    let kinds = [
+        "id{}: {type: integer, format: int64}",
+        "name{}: {type: string, maxLength: 60}",
+        "html{}_url: {type: string, format: uri}",
+        "created{}_at: {type: string, format: date-time}",
+        "flag{}: {type: [boolean, 'null']}",
+    ];
+    let properties = |count: usize| -> String {
+        let one = |number: usize| kinds[number % kinds.len()].replace("{}", &number.to_string());
+        (0..count).map(|number| one(number) + ", ").collect()
+    };
+    let text = format!(
+        "openapi: 3.1.0\ninfo: {{title: Bench, version: '1'}}\npaths:\n  \
+           /small: {{get: {{responses: {{200: {{content: {{application/json: {{schema: {{$ref: '#/components/schemas/Small'}}}}}}}}}}}}}}\n  \
+           /large: {{get: {{responses: {{200: {{content: {{application/json: {{schema: {{$ref: '#/components/schemas/Large'}}}}}}}}}}}}}}\n\
+         components:\n  schemas:\n    Small: {{type: object, properties: {{{}}}}}\n    Part: {{type: object, properties: {{{}}}}}\n    \
+           Large: {{type: object, properties: {{{} owner: {{$ref: '#/components/schemas/Part'}}, parent: {{$ref: '#/components/schemas/Part'}}}}}}\n",
+        properties(10),
+        properties(20),
+        properties(100),
+    );
+    let mocks = compile(&parsed(text));
+    let prefer = |text: &'static str| {
+        HeaderMap::from_iter([(
+            http::header::HeaderName::from_static("prefer"),
+            http::HeaderValue::from_static(text),
+        )])
+    };
+    let mut group = criterion.benchmark_group("generate");
+    for (way, headers) in [("fixed", prefer("dynamic=false")), ("random", prefer("dynamic=true"))] {
+        for size in ["small", "large"] {
+            let path = format!("/{size}");
+            let mut seed = 0;
+            group.bench_function(BenchmarkId::new(way, size), |bench| {
+                bench.iter(|| {
+                    let head = head(&Method::GET, black_box(&path), None, &headers);
+                    let Found::Mock(hit) = mocks.find(&head) else { return None };
+                    seed += 1;
+                    hit.answer(head, &Body::default(), Moment { seed, ..MOMENT }).ok().flatten()
+                });
+            });
+        }
     }
 }
 

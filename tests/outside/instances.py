@@ -120,7 +120,10 @@ def alone(document, schema):
     if "x-translated" not in document:
         document["x-translated"] = {name: translated(document, below, old) for name, below in schemas.items()}
     whole = document["x-translated"]
-    return {"allOf": [translated(document, schema, old)], "components": {"schemas": whole}}
+    # References into other places than the schemas are rare, and lead to what is not translated.
+    others = {key: document[key] for key in ("paths", "definitions", "responses", "parameters") if key in document}
+    components = document.get("components", {}) | {"schemas": whole}
+    return {"allOf": [translated(document, schema, old)], "components": components} | others
 
 
 def translated(document, schema, old):

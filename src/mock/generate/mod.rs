@@ -370,7 +370,7 @@ mod tests {
         check(json!({"items": {"$ref": "#/$defs/0"}}), json!([[]]));
         check_impossible(
             json!({"$comment": "A", "properties": {"a": {"$ref": "#/$defs/0"}}, "required": ["a"]}),
-            &format!("`A{}/...`: what must be there nests without an end", "/a".repeat(59)),
+            &format!("`A{}/...`: what must be there nests without an end", "/a".repeat(29)),
         );
     }
 
@@ -402,7 +402,7 @@ mod tests {
         );
         check_impossible(
             json!({"type": ["string"], "allOf": [{"pattern": "^a$"}, {"pattern": "^b$"}]}),
-            "`schema`: `\"b\"` does not match the pattern (pattern: ^a$)",
+            "`schema`: no text that was tried matches its pattern",
         );
     }
 }

@@ -40,7 +40,7 @@ const DEEPEST: usize = 48;
 const TRIES: usize = 24;
 
 /// Characters of a place that a message names.
-const LONGEST_PLACE: usize = 120;
+const LONGEST_PLACE: usize = 60;
 
 /// Times that a definition may be open above one of its own that need not be there.
 const AGAIN: usize = 2;
@@ -555,7 +555,7 @@ impl<'b, 'v> Proposer<'b, 'v> {
                 };
                 let text = text::propose(shape, &asked);
                 number.left = 0;
-                text.map(Json::from).ok_or_else(|| self.impossible("no text has the length that it asks for"))
+                text.map(Json::from).map_err(|why| self.impossible(why))
             }
             kind => self.number(place, shape, kind, number),
         }
@@ -1225,7 +1225,7 @@ impl<'b> Keys<'b> {
         }
         // An empty name is one, but no one expects it.
         shape.least_length = shape.least_length.max(1);
-        text::propose(&shape, &Asked { name: "", nth: number, seed, now: proposer.now() })
+        text::propose(&shape, &Asked { name: "", nth: number, seed, now: proposer.now() }).ok()
     }
 }
 

@@ -27,44 +27,55 @@ pub struct Asked<'n> {
 /// When the fixed instances are: 2026-01-15T09:30:00Z.
 pub const FIXED: i64 = 1_768_469_400_000;
 
-/// A string that probably fits. None where none can.
-pub fn propose(shape: &Shape<'_>, asked: &Asked<'_>) -> Option<String> {
+/// A string that probably fits.
+///
+/// # Errors
+///
+/// Why there is none.
+pub fn propose(shape: &Shape<'_>, asked: &Asked<'_>) -> Result<String, &'static str> {
     if shape.least_length > shape.most_length || shape.least_length > LONGEST {
-        return None;
+        return Err("no text has the length that it asks for");
     }
     let patterns: Vec<Option<Pattern>> =
         shape.patterns.iter().map(|pattern| Pattern::parse(pattern)).collect();
-    let mut last = None;
+    let mut last = Err("no text that was tried matches its pattern");
     for number in 0..TRIES {
         let candidate = candidate(shape, &patterns, asked, number);
         let length = candidate.chars().count();
-        let fits = (shape.least_length..=shape.most_length).contains(&length)
-            && patterns.iter().flatten().all(|pattern| pattern.matches(&candidate) != Some(false));
-        if fits && !shape.refuses(&candidate.as_str().into()) {
-            return Some(candidate);
+        if patterns.iter().flatten().any(|pattern| pattern.matches(&candidate) == Some(false)) {
+            continue;
         }
-        last = Some(candidate);
+        let fits = (shape.least_length..=shape.most_length).contains(&length);
+        if fits && !shape.refuses(&candidate.as_str().into()) {
+            return Ok(candidate);
+        }
+        last = Ok(candidate);
     }
     last
 }
 
 fn candidate(shape: &Shape<'_>, patterns: &[Option<Pattern>], asked: &Asked<'_>, number: u64) -> String {
     let seed = mix(mix(asked.seed, number), asked.nth as u64);
+    // The first of each pattern is as steady.
+    let steady = patterns.len() + usize::from(patterns.is_empty() || shape.format.is_some());
     let mut chance = match asked.now {
-        // The first of each pattern is as steady.
-        None if number < patterns.len().max(1) as u64 && asked.nth == 0 => Chance::First,
+        None if number < steady as u64 && asked.nth == 0 => Chance::First,
         _ => Chance::seeded(seed),
     };
     let now = asked.now.unwrap_or(FIXED);
     let format = shape.format.map(str::to_ascii_lowercase);
-    // Where both are given, the pattern mostly says more.
-    if let Some(format) = format.filter(|_| patterns.is_empty() || number.is_multiple_of(4))
+    let drawn: Vec<&Pattern> = patterns.iter().flatten().collect();
+    // Where both are given, the pattern mostly says more; or what the text ends with.
+    if let Some(format) = format.filter(|_| drawn.is_empty() || number % 4 < 2)
         && let Some(text) = formatted(&format, now, &mut chance)
     {
+        let end = drawn.first().filter(|_| number % 4 == 1);
+        if let Some(pattern) = end {
+            return text + &pattern.draw(0, shape.most_length, Range::Usual, &mut chance);
+        }
         let longer = format::of_length(&format, &text, shape.least_length);
         return longer.unwrap_or(text);
     }
-    let drawn: Vec<&Pattern> = patterns.iter().flatten().collect();
     if !drawn.is_empty() {
         let range = if number < TRIES / 2 { Range::Usual } else { Range::Wide };
         let pattern = drawn[number as usize % drawn.len()];
@@ -133,7 +144,7 @@ mod tests {
     fn check(schema: serde_json::Value, expected: &str) {
         let shape = Shape::of(&schema, &[&schema]);
         let fixed = propose(&shape, &Asked { name: "", nth: 0, seed: 0, now: None });
-        assert_eq!(fixed.as_deref(), Some(expected));
+        assert_eq!(fixed.as_deref(), Ok(expected));
         for seed in 0..100 {
             let drawn = propose(&shape, &Asked { name: "firstName", nth: 0, seed, now: Some(FIXED) });
             let drawn = drawn.expect("there is one");
@@ -148,6 +159,19 @@ mod tests {
             json!({"pattern": "^(?=.*[A-Z])(?=.*\\d).+$", "minLength": 10, "maxLength": 12}),
             "A1cdefghijkl",
         );
+    }
+
+    #[test]
+    fn a_pattern_may_be_about_the_end_of_a_format() {
+        check(json!({"format": "uri", "pattern": "^.+/v[0-1]/?$"}), "https://example.com/abcd/v1/");
+    }
+
+    #[test]
+    fn what_matches_nothing_is_told() {
+        let schema = json!({"pattern": "/^a$/"});
+        let asked = Asked { name: "", nth: 0, seed: 0, now: None };
+        let none = Err("no text that was tried matches its pattern");
+        assert_eq!(propose(&Shape::of(&schema, &[&schema]), &asked), none);
     }
 
     #[test]
