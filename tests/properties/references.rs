@@ -45,7 +45,7 @@ fn read(trees: &Trees) -> (Vec<Diagnostic>, Vec<String>) {
     assert!(reading.document.is_some() || !told.is_empty(), "nothing says why there is no document");
     let sources: Vec<_> = reading
         .document
-        .map(|document| Source { document, trees: &trees, base_path: None, upstream: None, mode: None })
+        .map(|document| Source { document, trees, base_path: None, upstream: None, mode: None })
         .into_iter()
         .collect();
     let (mocks, more) = Mocks::compile(&sources, &Config::default());
