@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     match Flags::parse().command {
         Command::Run(flags) => {
             let strict = flags.strict;
-            cli::run::run(flags.into(), strict)
+            cli::run::run((*flags).into(), strict)
         }
         Command::Check(flags) => cli::check::check(flags),
         Command::Routes(flags) => cli::routes::routes(flags),

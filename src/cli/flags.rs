@@ -29,7 +29,7 @@ pub struct Flags {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve: answer what the documents mock, pass on everything else
-    Run(Run),
+    Run(Box<Run>),
     /// Say what would be mocked, and everything that is wrong with it
     Check(Check),
     /// Print the operations, their modes and what decided them
@@ -151,7 +151,7 @@ mod tests {
     #[track_caller]
     fn run(line: &str) -> Run {
         match Flags::try_parse_from(line.split(' ')).expect("good flags").command {
-            Command::Run(run) => run,
+            Command::Run(run) => *run,
             other => panic!("{other:?}"),
         }
     }

@@ -300,7 +300,7 @@ upstreams: {default: {servers: ['http://old'], connect_timeout: 9s}}
             let value = variables.iter().find_map(|variable| variable.strip_prefix(name)?.strip_prefix('='));
             value.map(OsString::from)
         };
-        let read = read_in(&run.into(), folder.path(), &environment);
+        let read = read_in(&(*run).into(), folder.path(), &environment);
         let lines = |problems: Vec<Diagnostic>| {
             problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
         };
