@@ -29,7 +29,7 @@ kinds! {
     NO_SUCH_EXAMPLE = NOT_FOUND "no-such-example" "The operation has not got the response or example that was asked for";
     NO_EXAMPLE_FITS = NOT_FOUND "no-example-fits" "No example of this operation fits the request";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method-not-allowed" "The path does not have this method";
-    NOT_ACCEPTABLE = NOT_ACCEPTABLE "not-acceptable" "No example has a media type that the client accepts";
+    NOT_ACCEPTABLE = NOT_ACCEPTABLE "not-acceptable" "The client accepts no media type that there is";
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body-too-large" "The body is larger than a mocked operation reads";
     UNSUPPORTED_MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" "The document does not list the body's media type";
     INVALID_REQUEST = UNPROCESSABLE_ENTITY "invalid-request" "The request is not as the document says";

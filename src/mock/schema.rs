@@ -220,6 +220,11 @@ impl Validator {
         self.cost.allows(&self.bundle, instance, STEPS)
     }
 
+    /// How many values its schema has.
+    pub fn size(&self) -> usize {
+        size(&self.bundle)
+    }
+
     /// Whether an instance fits, or can't be looked at for its size.
     pub fn fits(&self, instance: &Json) -> bool {
         !self.cost.allows(&self.bundle, instance, STEPS) || self.compiled.is_valid(instance)

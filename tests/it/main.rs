@@ -25,6 +25,7 @@ mod journal;
 mod library;
 mod listeners;
 mod pass;
+mod prism;
 mod protocols;
 mod reload;
 mod route;

@@ -11,19 +11,21 @@ use crate::spec::schema::Direction;
 
 const NO_INSTANCE: Code = Code("SI0224");
 
-/// Schemas of one document that are looked at: to make an instance takes as long as to answer with it.
-const SCHEMAS: usize = 2_000;
+/// Values of the schemas of one document that are looked at: to make an instance takes as long as to answer
+/// with it, and some documents have thousands of schemas that each reach thousands.
+const VALUES: usize = 1_000_000;
 
 /// Looks at the operations of one document. What is made is kept by the mocks, as an answer would be.
 pub struct Checker<'a> {
     mocks: &'a Mocks,
     report: &'a mut Report,
     known: HashSet<Key>,
+    left: usize,
 }
 
 impl<'a> Checker<'a> {
     pub fn new(mocks: &'a Mocks, report: &'a mut Report) -> Self {
-        Checker { mocks, report, known: HashSet::new() }
+        Checker { mocks, report, known: HashSet::new(), left: VALUES }
     }
 
     pub fn operation(&mut self, operation: &document::Operation<'_>, compiled: &Operation) {
@@ -40,9 +42,12 @@ impl<'a> Checker<'a> {
         };
         for offer in &response.offers {
             let Some(schema) = offer.schema() else { continue };
-            if self.known.len() >= SCHEMAS || !self.known.insert(schema.key(Direction::Response)) {
+            if self.left == 0 || !self.known.insert(schema.key(Direction::Response)) {
                 continue;
             }
+            let validator = self.mocks.schemas.of(schema, Direction::Response);
+            let size = validator.map_or(1, |validator| validator.size());
+            self.left = self.left.saturating_sub(size);
             let Err(reason) = offer.fixed(&making) else { continue };
             let media = described.content.iter().find(|media| media.name == offer.media.as_str());
             let at = media.and_then(|media| media.schema);
