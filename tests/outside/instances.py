@@ -97,11 +97,11 @@ def operations(document):
     for template, item in document.get("paths", {}).items():
         for method in METHODS:
             for status, response in item.get(method, {}).get("responses", {}).items():
-                if not re.fullmatch("2[0-9][0-9]", str(status)):
+                if not re.fullmatch("2([0-9][0-9]|XX)", str(status)):
                     continue
                 for media, content in resolved(document, response).get("content", {}).items():
                     if re.fullmatch(r"application/([\w.-]+\+)?json(;.*)?", media) and "schema" in content:
-                        yield method, base + template, str(status), media, content["schema"]
+                        yield method, base + template, str(status).replace("X", "0"), media, content["schema"]
 
 
 def resolved(document, value):
