@@ -42,7 +42,7 @@ pub fn write(instance: &Json) -> String {
     out
 }
 
-/// As [`write`].
+/// As [`write()`].
 pub fn put<'v, V: Value<'v>>(value: V, out: &mut impl Sink<V>) {
     let mut first = true;
     each_field(value, |name, value| {

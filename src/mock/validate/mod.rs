@@ -1,7 +1,7 @@
 //! A request or a response against its operation.
 //!
 //! What the document says is compiled when the first request asks, schema by schema, and kept by
-//! [`Schemas`]; an operation that says nothing of its requests has no [`Contract`] at all.
+//! `Schemas`; an operation that says nothing of its requests has no [`Contract`] at all.
 
 use std::collections::HashMap;
 use std::sync::Arc;
