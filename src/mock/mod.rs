@@ -322,6 +322,11 @@ fn base_length(path: &str, segments: usize) -> usize {
 }
 
 impl Hit<'_> {
+    /// Whether it is a browser's question before a request (Fetch, 4.8), and no request of the operation.
+    pub fn is_preflight(&self) -> bool {
+        self.preflight
+    }
+
     /// How long an answer from the document waits: what the request asks for, else the operation's own.
     pub fn delay(&self, seed: u64) -> Option<Duration> {
         self.wait.or_else(|| self.operation.delay.map(|delay| delay.pick(seed)))

@@ -77,3 +77,16 @@ async fn a_preflight_for_what_passes_or_may_be_there_is_the_upstream_s() {
     allows(&standin.send(preflight("/orders", "PUT")).await, "PUT");
     assert_eq!(upstream.received().len(), 2);
 }
+
+#[tokio::test]
+async fn what_the_upstream_says_to_a_preflight_is_held_against_nothing() {
+    let upstream = Upstream::answering(|_| Reply::new(200, "theirs")).await;
+    let standin = Standin::with()
+        .spec(SPEC)
+        .upstream(upstream.url())
+        .args(["--validate", "enforce", "--validate-response", "enforce"])
+        .start()
+        .await;
+    standin.send(preflight("/later", "PUT")).await.is(200, "theirs");
+    assert_eq!(standin.metrics().await.value("standin_violations_total", &[]), 0.0);
+}

@@ -430,7 +430,12 @@ impl Intercept {
         if upstream_first {
             ctx.fallback = Fallback::Ready(read.clone());
             ctx.hold = Some(hold(session, read));
-            return self.pass_read(session, ctx, &body).await;
+            let answered = self.pass_read(session, ctx, &body).await;
+            if hit.is_preflight() {
+                // The document says nothing of it: it is of the operation that comes next.
+                ctx.drift = None;
+            }
+            return answered;
         }
         let moment = now();
         match hit.answer(head(session), &body, moment) {
