@@ -109,7 +109,8 @@ def resolved(document, value):
         tokens = value["$ref"].removeprefix("#/").split("/")
         value = document
         for token in tokens:
-            value = value[urllib.parse.unquote(token).replace("~1", "/").replace("~0", "~")]
+            token = urllib.parse.unquote(token).replace("~1", "/").replace("~0", "~")
+            value = value[int(token)] if isinstance(value, list) else value[token]
     return value
 
 
