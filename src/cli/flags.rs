@@ -51,7 +51,7 @@ pub struct Run {
     /// Where the admin port listens, or `off` [default: 127.0.0.1:9900]
     #[arg(long, value_name = "ADDR")]
     pub admin: Option<String>,
-    /// For operations that nothing else decides: mock or pass [default: mock]
+    /// For operations that nothing else decides: mock, match, fallback or pass [default: mock]
     #[arg(long)]
     pub mode: Option<String>,
     /// Hold requests against the document, security included: off, report or enforce [default: report]
