@@ -230,7 +230,7 @@ async fn bodies_are_streamed() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_megabytes_each_way_stay_under_sixty() {
+async fn two_hundred_megabytes_each_way_stay_flat() {
     const SIZE: usize = 200 * MB;
     let upstream = RawUpstream::start(|mut stream| async move {
         read_until(&mut stream, b"\r\n\r\n").await;
@@ -241,6 +241,8 @@ async fn two_hundred_megabytes_each_way_stay_under_sixty() {
     })
     .await;
     let standin = before(upstream.url()).await;
+    // A debug build has tens of megabytes of itself in memory.
+    let idle = standin.peak_memory();
     let Wire { mut reader, mut writer, .. } = standin.wire().await;
     let piece = noise(MB);
     let sending = async {
@@ -263,7 +265,8 @@ async fn two_hundred_megabytes_each_way_stay_under_sixty() {
     };
     within(SOON * 6, "200 MB each way", async { tokio::join!(sending, receiving) }).await;
     let peak = standin.peak_memory();
-    assert!(peak < 60 * MB as u64, "{} MB at the peak", peak / MB as u64);
+    let more = peak.saturating_sub(idle) / MB as u64;
+    assert!(more < 35, "{more} MB at the peak, on top of {} MB", idle / MB as u64);
 }
 
 async fn read_until(stream: &mut TcpStream, end: &[u8]) {
