@@ -83,11 +83,16 @@ pub fn of_instance(instance: &Json, media: &MediaType, bundle: &Json) -> Result<
     }
     let mut out = String::new();
     match instance.as_str() {
-        // An XML text is a whole body only if it is written so: this one is a value.
-        Some(text) if !media.is_json() && media.syntax() != Syntax::Xml => out.push_str(text),
+        // In XML and in a sequence a text stands as a value.
+        Some(text) if is_text(media.syntax()) => out.push_str(text),
         _ => put(instance, media, || Some(bundle.clone()), &mut out)?,
     }
     Ok(Content::Bytes(out.into()))
+}
+
+/// Whether a text is a whole body as it is.
+fn is_text(syntax: Syntax) -> bool {
+    !syntax.is_sequential() && !matches!(syntax, Syntax::Json | Syntax::Xml)
 }
 
 fn data(
@@ -369,6 +374,9 @@ mod tests {
         let object = || json!({"a": [1, "{{ uuid() }}"]});
         check("application/json", json!({}), object(), r#"{"a":[1,"{{ uuid() }}"]}"#);
         check("application/jsonl", json!({}), json!([1, {"a": 2}]), "1\n{\"a\":2}\n");
+        check("application/jsonl", json!({}), json!("a"), "\"a\"\n");
+        check("application/json-seq", json!({}), json!("a"), "\u{1e}\"a\"\n");
+        check("text/event-stream", json!({}), json!("a"), "data: a\n\n");
         check("text/event-stream", json!({}), json!([{"data": "x", "id": 1}]), "data: x\nid: 1\n\n");
         check("application/x-www-form-urlencoded", json!({}), object(), "a=1&a=%7B%7B+uuid%28%29+%7D%7D");
         let xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>";

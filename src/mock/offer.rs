@@ -25,11 +25,19 @@ const KEPT: usize = 64 << 20;
 #[derive(Debug)]
 pub struct Offer {
     pub media: Arc<MediaType>,
-    /// None: nothing is said of the body.
-    schema: Option<Schema>,
+    said: Said,
     head: Arc<Head>,
     /// Made when it is first asked for; the same every time.
     fixed: OnceLock<Result<Box<Reply>, Arc<str>>>,
+}
+
+/// What a document says of bodies.
+#[derive(Debug)]
+pub enum Said {
+    Nothing,
+    Whole(Schema),
+    /// Of each item of a sequential media type (OpenAPI 3.2, 4.14.3).
+    Item(Schema),
 }
 
 /// What the answers of a response have besides their bodies.
@@ -61,17 +69,20 @@ pub enum Given<'m> {
 }
 
 impl Offer {
-    pub fn new(media: Arc<MediaType>, schema: Option<Schema>, head: Arc<Head>) -> Self {
-        Offer { media, schema, head, fixed: OnceLock::new() }
+    pub fn new(media: Arc<MediaType>, said: Said, head: Arc<Head>) -> Self {
+        Offer { media, said, head, fixed: OnceLock::new() }
     }
 
     /// Whether anything is said of its bodies.
     pub fn has_schema(&self) -> bool {
-        self.schema.is_some()
+        self.schema().is_some()
     }
 
     pub fn schema(&self) -> Option<&Schema> {
-        self.schema.as_ref()
+        match &self.said {
+            Said::Nothing => None,
+            Said::Whole(schema) | Said::Item(schema) => Some(schema),
+        }
     }
 
     /// An instance, the same every time.
@@ -102,12 +113,16 @@ impl Offer {
     }
 
     fn make(&self, making: &Making<'_>, moment: Option<Moment>) -> Result<Reply, Arc<str>> {
-        let Some(schema) = &self.schema else {
+        let Some(schema) = self.schema() else {
             // Nothing is said of it: the emptiest body that is one.
             let empty = Bytes::from_static(if self.media.is_json() { b"{}" } else { b"" });
             return Ok(self.reply(making, Content::Bytes(empty), moment));
         };
         let (validator, instance) = instance(schema, making.schemas, moment)?;
+        let instance = match self.said {
+            Said::Item(_) => Json::Array(vec![instance]),
+            Said::Whole(_) | Said::Nothing => instance,
+        };
         let written = body::of_instance(&instance, &self.media, validator.bundle());
         let body = match written {
             // Anything is allowed, so that it is an object, which this media type has no form for.

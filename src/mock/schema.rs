@@ -149,7 +149,7 @@ impl fmt::Debug for Schemas {
 }
 
 /// How many values a schema's JSON has, patterns counted as many.
-fn size(json: &Json) -> usize {
+pub fn size(json: &Json) -> usize {
     let mut size = 0;
     let mut open = vec![json];
     while let Some(json) = open.pop() {

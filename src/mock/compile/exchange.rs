@@ -14,7 +14,7 @@ use crate::mock::body::{self, Objects};
 use crate::mock::choose::{Described, Exchange, Exchanges, Reading, Wanted, WantedBody, WantedContent};
 use crate::mock::generate;
 use crate::mock::media::{MediaType, Syntax};
-use crate::mock::offer::{Head, Offer};
+use crate::mock::offer::{Head, Offer, Said};
 use crate::mock::reply::{Content, Reply};
 use crate::mock::route::Captured;
 use crate::mock::schema::Validator;
@@ -293,8 +293,14 @@ impl<'t> Compiler<'_, 't> {
         let head = Arc::new(head);
         let content = &offered.response.content;
         let offer = |media: &Media<'t>| {
-            let schema = media.schema.map(|schema| self.texts.schema(schema));
-            Some(Offer::new(self.kind(media)?, schema, head.clone()))
+            let kind = self.kind(media)?;
+            let item = media.item_schema.filter(|_| kind.syntax().is_sequential());
+            let said = match (media.schema, item) {
+                (Some(schema), _) => Said::Whole(self.texts.schema(schema)),
+                (None, Some(item)) => Said::Item(self.texts.schema(item)),
+                (None, None) => Said::Nothing,
+            };
+            Some(Offer::new(kind, said, head.clone()))
         };
         content.iter().filter_map(offer).collect()
     }

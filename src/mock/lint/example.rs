@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use crate::diagnostic::{Code, Diagnostic, Place, Report, Severity};
 use crate::mock::media::MediaType;
-use crate::mock::schema::{Misfit, Validator};
+use crate::mock::schema::{Misfit, Validator, size};
 use crate::spec::Resolver;
 use crate::spec::document::{Callback, Example, Format, Media, Operation, Parameter, Shown};
 use crate::spec::schema::{self, Direction};
@@ -289,21 +289,6 @@ impl<'a, 't> Checker<'a, 't> {
 
 fn definitions(bundle: &Json) -> usize {
     bundle.get("$defs").and_then(Json::as_object).map_or(0, serde_json::Map::len)
-}
-
-/// How many values a schema's JSON has.
-fn size(json: &Json) -> usize {
-    let mut size = 0;
-    let mut open = vec![json];
-    while let Some(json) = open.pop() {
-        size += 1;
-        match json {
-            Json::Array(items) => open.extend(items),
-            Json::Object(entries) => open.extend(entries.values()),
-            _ => {}
-        }
-    }
-    size
 }
 
 /// What a string under a JSON type stands for: itself, and the JSON that it is. One with a template is
