@@ -49,6 +49,15 @@ pub(super) fn some_time(text: &str) -> Result<Duration, Problem> {
     }
 }
 
+/// A wait before another attempt.
+pub(super) fn retry(text: &str) -> Result<Duration, Problem> {
+    const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+    match duration(text)? {
+        wait if wait > LONGEST => Err(Problem::value("no attempt waits for more than a day")),
+        wait => Ok(wait),
+    }
+}
+
 /// Levels of nesting, as many as the stack of a thread bears.
 pub(super) fn depth(text: &str) -> Result<usize, Problem> {
     const DEEPEST: usize = 1000;

@@ -2,15 +2,16 @@
 
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::problem::{self, Problem, quoted};
 use super::section::{Item, Reader, Section};
 use super::{
     Admin, Callbacks, Changes, Config, DEFAULT_UPSTREAM, Delay, Health, Host, Journal, KeyPair, Level,
-    Limits, Listen, Log, LogFormat, Missing, Mode, NO_UPSTREAM, Order, Reload, Rule, Selector, Shutdown,
-    Source, Spec, Target, Unmatched, Upstream, UpstreamTls, Validate, address, amount, level, missing,
-    source,
+    Limits, Listen, Log, LogFormat, Missing, Mode, NO_UPSTREAM, Order, Reload, Rule, Secret, Selector,
+    Shutdown, Source, Spec, Target, Unmatched, Upstream, UpstreamTls, Validate, address, amount, level,
+    missing, source, store,
 };
 use crate::diagnostic::{Diagnostic, Severity, nearest};
 use crate::tree::{self, Kind, Tree};
@@ -76,7 +77,9 @@ fn config(keys: &mut Section<'_>, folder: &Path) -> Config {
         overrides: keys.boolean("overrides").unwrap_or(default.overrides),
         reveal: keys.boolean("reveal").unwrap_or(default.reveal),
         cors: keys.boolean("cors").unwrap_or(default.cors),
-        callbacks: keys.key("callbacks", |item| item.section(callbacks)).unwrap_or_default(),
+        callbacks: keys
+            .key("callbacks", |item| item.section(|keys| callbacks(keys, folder)))
+            .unwrap_or_default(),
         reload: keys.key("reload", |item| item.section(reload)).unwrap_or_default(),
         limits: keys.key("limits", |item| item.section(limits)).unwrap_or_default(),
         reading: keys.key("reading", |item| item.section(reading)).unwrap_or_default(),
@@ -278,26 +281,42 @@ fn validate(keys: &mut Section<'_>) -> Validate {
     }
 }
 
-fn callbacks(keys: &mut Section<'_>) -> Callbacks {
+fn callbacks(keys: &mut Section<'_>, folder: &Path) -> Callbacks {
     let default = Callbacks::default();
     let target = |item: &Item<'_>| item.string(Target::from_str);
-    let callbacks = Callbacks {
+    Callbacks {
         enabled: keys.boolean("enabled").unwrap_or(default.enabled),
-        delay: keys.scalar("delay", amount::duration).unwrap_or(default.delay),
+        delay: keys.key("delay", delay).unwrap_or(default.delay),
         order: keys.scalar("order", Order::from_str).unwrap_or(default.order),
         timeout: keys.scalar("timeout", amount::some_time).unwrap_or(default.timeout),
+        retry: keys.key("retry", retry).unwrap_or(default.retry),
         allow: keys.key("allow", |item| item.list(target)).unwrap_or(default.allow),
         deny: keys.key("deny", |item| item.list(target)).unwrap_or(default.deny),
         per_host: keys.scalar("per_host", amount::count).unwrap_or(default.per_host),
         concurrency: keys.scalar("concurrency", amount::count).unwrap_or(default.concurrency),
         queue: keys.scalar("queue", amount::count).unwrap_or(default.queue),
+        memory: keys.scalar("memory", amount::some_size).unwrap_or(default.memory),
+        store: keys.string("store", |text| store::store(text, folder)).unwrap_or(default.store),
         base_url: keys.string("base_url", address::base_url),
-    };
-    keys.only_empty("retry");
-    keys.only("store", &["memory"]);
-    keys.not_yet("secret");
-    keys.not_yet("secret_file");
-    callbacks
+        secrets: keys
+            .key("secret", |item| item.one_or_more(|item| item.string(Secret::from_str)))
+            .unwrap_or_default(),
+        secret_file: keys.string("secret_file", |text| source::root(text, folder)),
+        ca: keys.string("ca", |text| source::root(text, folder)),
+        proxy: keys.string("proxy", source::proxy),
+    }
+}
+
+/// Attempts of a call after the first.
+const RETRIES: usize = 100;
+
+fn retry(item: &Item<'_>) -> Option<Arc<[Duration]>> {
+    let waits = item.list(|item| item.scalar(amount::retry))?;
+    if waits.len() > RETRIES {
+        item.refuse(Problem::value(format!("more than {RETRIES} waits")).hint("leave the last ones out"));
+        return None;
+    }
+    Some(waits.into())
 }
 
 fn reload(keys: &mut Section<'_>) -> Reload {
@@ -548,17 +567,22 @@ reveal: false
 cors: off
 callbacks:
   enabled: false
-  delay: 1.5s
+  delay: {min: 1s, max: 2s}
   order: started
   timeout: 1s
-  retry: []
+  retry: [1s, 90s]
   allow: [peer, 10.0.0.0/8]
   deny: ["*.example.com"]
   per_host: 1
   concurrency: 2
   queue: 3
-  store: memory
+  memory: 1MiB
+  store: ./kept
   base_url: http://127.0.0.1:3000/base
+  secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+  secret_file: secrets
+  ca: ca.pem
+  proxy: http://user:password@proxy:3128
 reload: {watch: false, poll: 1m, start_wait: 0s}
 limits: {connections: 1, header: 2KiB, headers: 3, uri: 4KB, write_timeout: 5s, keepalive: 0s, mocked_body: 6}
 reading: {size: 1MiB, depth: 7, nodes: 8, aliases: 9}
@@ -689,15 +713,25 @@ log: {format: json, level: "warn,standin=debug"}
             reveal: false,
             callbacks: Callbacks {
                 enabled: false,
-                delay: Duration::from_millis(1500),
+                delay: Delay::Between { min: seconds(1), max: seconds(2) },
                 order: Order::Started,
                 timeout: seconds(1),
+                retry: [seconds(1), seconds(90)].into(),
                 allow: vec![Target::Peer, Target::Net("10.0.0.0/8".parse().expect("a network"))],
                 deny: vec![Target::Under("example.com".into())],
                 per_host: 1,
                 concurrency: 2,
                 queue: 3,
+                memory: 1 << 20,
+                store: crate::config::Store::Folder("/etc/standin/./kept".into()),
                 base_url: Some("http://127.0.0.1:3000/base".parse().expect("a URL")),
+                secrets: vec!["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().expect("a secret")],
+                secret_file: Some("/etc/standin/secrets".into()),
+                ca: Some("/etc/standin/ca.pem".into()),
+                proxy: Some(crate::config::Page {
+                    url: "http://proxy:3128".parse().expect("a URL"),
+                    login: Some(crate::config::Login { user: "user".into(), password: "password".into() }),
+                }),
             },
             reload: Reload { watch: false, poll: seconds(60), start_wait: seconds(0) },
             reading: tree::Limits { size: 1 << 20, depth: 7, nodes: 8, aliases: 9 },
@@ -811,7 +845,7 @@ log: {format: json, level: "warn,standin=debug"}
         assert!(config.reveal);
         assert_eq!(config.listen, [Listen::plain("127.0.0.1:1")]);
         assert_eq!(config.admin.token.as_deref(), Some("0123"));
-        assert_eq!(config.callbacks.delay, Duration::from_secs(3));
+        assert_eq!(config.callbacks.delay, Delay::Fixed(Duration::from_secs(3)));
         let at = ServerAddress::Tcp { host: "api".into(), port: 80 };
         assert_eq!(config.upstreams["default"].servers[0].at, at);
     }
@@ -844,18 +878,55 @@ log: {format: json, level: "warn,standin=debug"}
 
     #[test]
     fn what_is_not_built_yet_says_so() {
-        check(
-            "callbacks: {retry: [1s]}",
-            &format!("c:1:20: `callbacks.retry`: a list with entries is not built yet; {SILENT}"),
-        );
         check("limits: {body_rate: 1KiB}", &format!("c:1:10: `limits.body_rate` is not built yet; {SILENT}"));
         check_messages("state: redis://a", &["c:1:8: `state`: `redis://a` is not built yet"]);
         check_messages("state: {a: b}", &["c:1:8: `state`: this is not built yet"]);
-        check_messages("callbacks: {store: /data}", &["c:1:20: `callbacks.store`: `/data` is not built yet"]);
-        check_messages("callbacks: {secret: a}", &["c:1:13: `callbacks.secret` is not built yet"]);
-        check_messages("callbacks: {secret_file: a}", &["c:1:13: `callbacks.secret_file` is not built yet"]);
+        check_messages(
+            "callbacks: {store: 'redis://a'}",
+            &["c:1:20: `callbacks.store`: a store at `redis://` is not built yet"],
+        );
         check_messages("limits: {header_timeout: 1s}", &["c:1:10: `limits.header_timeout` is not built yet"]);
         check_messages("rules: [{operations: a, fault: 1}]", &["c:1:25: `rules[0].fault` is not built yet"]);
+    }
+
+    #[test]
+    fn a_store_is_memory_or_a_folder() {
+        check_messages("callbacks: {store: memroy}", &["c:1:20: `callbacks.store`: unknown store `memroy`"]);
+    }
+
+    #[test]
+    fn a_secret_is_one_of_standard_webhooks() {
+        let column = "c:1:21: `callbacks.secret`: ";
+        for (secret, message) in [
+            ("abc", "a secret that does not begin with `whsec_`"),
+            ("whsec_MfKQ9r8G", "a secret of 6 bytes"),
+            ("whsec_?", "a secret that is not base64"),
+        ] {
+            check_messages(&format!("callbacks: {{secret: '{secret}'}}"), &[&format!("{column}{message}")]);
+        }
+    }
+
+    #[test]
+    fn a_call_is_tried_again_a_hundred_times_at_most_and_after_a_day_at_most() {
+        let many = vec!["1s"; 101].join(", ");
+        check_messages(
+            &format!("callbacks: {{retry: [{many}]}}"),
+            &["c:1:20: `callbacks.retry`: more than 100 waits"],
+        );
+        check_messages(
+            "callbacks: {retry: [1s, 48h]}",
+            &["c:1:25: `callbacks.retry[1]`: no attempt waits for more than a day"],
+        );
+    }
+
+    #[test]
+    fn a_proxy_is_scheme_host_and_port() {
+        for proxy in ["socks5://a:1", "http://a:1/b", "http://a:1?b"] {
+            check_messages(
+                &format!("callbacks: {{proxy: '{proxy}'}}"),
+                &["c:1:20: `callbacks.proxy`: no proxy"],
+            );
+        }
     }
 
     #[test]

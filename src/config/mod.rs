@@ -4,6 +4,7 @@
 //! asks again. Reading is pure: the text, the environment and the folder come in as arguments.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -21,6 +22,10 @@ mod missing;
 mod delay;
 
 mod change;
+
+mod store;
+
+mod secret;
 
 mod source;
 
@@ -43,6 +48,7 @@ pub use delay::Delay;
 pub use level::level;
 pub use missing::{Entry as MissingEntry, Missing};
 pub use problem::Problem;
+pub use secret::Secret;
 pub use source::{root, source, sources};
 
 /// A key that no section has.
@@ -403,15 +409,39 @@ pub enum Segment {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Callbacks {
     pub enabled: bool,
-    pub delay: Duration,
+    /// Before each call of a chain, where the document does not say.
+    pub delay: Delay,
     pub order: Order,
+    /// For one attempt, from the name to the answer's end.
     pub timeout: Duration,
+    /// Waits between attempts; empty: each call is sent once.
+    pub retry: Arc<[Duration]>,
     pub allow: Vec<Target>,
     pub deny: Vec<Target>,
     pub per_host: usize,
     pub concurrency: usize,
+    /// Calls that are not done.
     pub queue: usize,
+    /// Bytes that chains which are not done may keep together.
+    pub memory: usize,
+    pub store: Store,
     pub base_url: Option<Url>,
+    /// What calls are signed with; several while they are changed.
+    pub secrets: Vec<Secret>,
+    /// A file with such secrets, a line each.
+    pub secret_file: Option<PathBuf>,
+    /// A file with authorities that are trusted besides the system's.
+    pub ca: Option<PathBuf>,
+    /// Calls are sent through it.
+    pub proxy: Option<Page>,
+}
+
+/// Where chains are kept that are not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Store {
+    Memory,
+    /// A folder: they outlive the process.
+    Folder(PathBuf),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -559,15 +589,22 @@ impl Default for Callbacks {
     fn default() -> Self {
         Callbacks {
             enabled: true,
-            delay: Duration::from_secs(3),
+            delay: Delay::Fixed(Duration::from_secs(3)),
             order: Order::Finished,
             timeout: Duration::from_secs(10),
+            retry: [1, 5, 30, 120].map(Duration::from_secs).into(),
             allow: vec![Target::Peer, Target::Public],
             deny: Vec::new(),
             per_host: 4,
             concurrency: 64,
             queue: 10_000,
+            memory: 256 << 20,
+            store: Store::Memory,
             base_url: None,
+            secrets: Vec::new(),
+            secret_file: None,
+            ca: None,
+            proxy: None,
         }
     }
 }

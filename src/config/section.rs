@@ -266,14 +266,6 @@ impl<'t> Section<'t> {
         });
     }
 
-    /// The same for a list that has to be empty.
-    pub(super) fn only_empty(&mut self, key: &'static str) {
-        match self.item(key) {
-            Some(item) if !item.is_empty_list() => item.refuse(not_built("a list with entries")),
-            _ => {}
-        }
-    }
-
     fn item(&mut self, key: &'static str) -> Option<Item<'t>> {
         self.known.push(key);
         let value = self.item.value.get(key)?;

@@ -81,6 +81,18 @@ fn glob(text: &str, special: usize, folder: &Path) -> Result<Glob, Problem> {
     })
 }
 
+/// Where calls are sent through: a proxy speaks http or https, and has nothing after its port.
+pub(super) fn proxy(text: &str) -> Result<Page, Problem> {
+    let wanted =
+        || Problem::value("no proxy").hint("write `http://host:port` or `http://user:password@host:port`");
+    let page = page(text)?;
+    let is_bare = page.url.path() == "/" && page.url.query().is_none();
+    match page.url.scheme() {
+        "http" | "https" if is_bare && page.url.has_host() => Ok(page),
+        _ => Err(wanted()),
+    }
+}
+
 /// An http or https URL. Its text is not repeated: it may have a password.
 fn page(text: &str) -> Result<Page, Problem> {
     let mut url = Url::parse(text).map_err(|error| Problem::value(format!("no URL: {error}")))?;

@@ -421,6 +421,7 @@ impl<'t> Compiler<'_, 't> {
             method: callback.method.clone(),
             url,
             wait: callback.delay,
+            retry: None,
             names: names.into(),
             payloads: payloads.into(),
             headers: self.callback_headers(callback),

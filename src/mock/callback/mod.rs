@@ -28,6 +28,8 @@ pub struct Plan {
     pub url: Url,
     /// What the document says to wait before it.
     pub wait: Option<Duration>,
+    /// Waits between attempts, if the document says.
+    pub retry: Option<Arc<[Duration]>>,
     /// Names of answers' examples that it goes with; empty: every 2xx and 3xx answer.
     pub names: Box<[Box<str>]>,
     pub payloads: Box<[Payload]>,
@@ -59,6 +61,8 @@ pub struct Planned {
     pub callback: Arc<str>,
     /// What the document says to wait before it; none: what the config says.
     pub wait: Option<Duration>,
+    /// Waits between its attempts, if the document says; none: what the config says.
+    pub retry: Option<Arc<[Duration]>>,
     /// Where it will go, as far as it is known now; why not, if nowhere.
     pub target: Result<String, Unresolved>,
     plan: Arc<Plan>,
@@ -147,6 +151,7 @@ pub fn chain(
         calls.push(Planned {
             callback: plan.name.clone(),
             wait: plan.wait,
+            retry: plan.retry.clone(),
             target: plan.url.resolve(context),
             plan: plan.clone(),
             payload,
@@ -160,6 +165,18 @@ pub fn chain(
 }
 
 impl Chain {
+    /// What it takes of memory, about.
+    pub fn bytes(&self) -> usize {
+        let Kept { path, query, headers, params, body, response_headers, response_body, .. } = &*self.kept;
+        let fields = |headers: &HeaderMap| headers.iter().map(|(_, value)| 100 + value.len()).sum::<usize>();
+        let params: usize = params.iter().map(|(name, value)| 32 + name.len() + value.len()).sum();
+        let urls: usize = self.calls.iter().map(|call| call.target.as_ref().map_or(64, String::len)).sum();
+        let query = query.as_ref().map_or(0, |query| query.len());
+        let fixed = size_of::<Kept>() + self.calls.len() * 2 * size_of::<Planned>();
+        let kept = path.len() + query + params + body.len() + response_body.len();
+        fixed + kept + urls + fields(headers) + fields(response_headers)
+    }
+
     /// Renders the call at `index`; `moment` is that of its first attempt.
     pub fn render(&self, index: usize, moment: Moment) -> Result<Call, Unresolved> {
         let planned = &self.calls[index];

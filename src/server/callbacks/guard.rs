@@ -619,18 +619,7 @@ mod tests {
             };
             list.split_whitespace().map(entry).collect()
         };
-        config::Callbacks {
-            enabled: true,
-            delay: std::time::Duration::ZERO,
-            order: config::Order::Finished,
-            timeout: std::time::Duration::ZERO,
-            allow: entries(allow),
-            deny: entries(deny),
-            per_host: 1,
-            concurrency: 1,
-            queue: 1,
-            base_url: None,
-        }
+        config::Callbacks { allow: entries(allow), deny: entries(deny), ..config::Callbacks::default() }
     }
 
     struct Case<'a> {

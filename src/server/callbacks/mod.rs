@@ -1,35 +1,44 @@
 //! Sends the callbacks of mocked answers.
 //!
 //! One task owns the queue. It sleeps until a call is due, and starts a task of its own for each
-//! call in flight only. The request path hands a chain over and goes on: it never waits, and what
-//! becomes of the chain never changes the answer.
+//! call in flight only. The request path hands a chain over in two steps: [`Callbacks::keep`] before
+//! the answer, so that a store has it, and the end of the [`Ticket`] after it. What becomes of the chain
+//! never changes the answer.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use self::identity::{Id, Run};
+pub use self::record::{Attempt, Outcome, Record, State};
+use self::sender::{Flight, Report, Settings};
+use self::store::{Memory, Store};
+use self::task::{Question, Task};
+use super::fetch::Fetch;
+use crate::config;
+use crate::mock::callback::{Chain, Planned};
+
+mod task;
 
 mod sender;
 
 mod queue;
 
+mod store;
+
+mod retry;
+
+mod identity;
+
 pub mod guard;
 
 pub mod record;
-
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
-
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{self, JoinSet};
-use tokio::time::{Instant, sleep_until};
-
-use self::guard::Policy;
-use self::queue::{Limits, Queue, Step, Turn};
-pub use self::record::{Attempt, Outcome, Record, State};
-use self::sender::{Report, Settings};
-use super::fetch::Fetch;
-use crate::config;
-use crate::mock::callback::{Chain, Planned};
 
 /// A handle to the queue; clones are of the same one.
 #[derive(Clone)]
@@ -40,6 +49,8 @@ pub struct Callbacks {
     settings: Arc<watch::Sender<Current>>,
     counts: Arc<Counts>,
     observer: Arc<dyn Observer>,
+    store: Arc<dyn Store>,
+    run: Arc<Run>,
     own: Arc<[SocketAddr]>,
 }
 
@@ -58,46 +69,63 @@ pub struct Client {
     pub peer: Option<IpAddr>,
     /// The journal's id of the exchange.
     pub exchange: Option<Arc<str>>,
+    /// Its `traceparent`, as it came.
+    pub trace: Option<Box<str>>,
+    /// Its `cdn-loop`, as it came.
+    pub loops: Option<Box<str>>,
 }
 
 /// A chain on its way, and how the config in force at its answer paces it.
+#[derive(Debug)]
 struct Job {
+    id: Id,
     chain: Chain,
     client: Client,
-    delay: Duration,
+    pace: Pace,
+    /// What it takes of `callbacks.memory`.
+    bytes: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Pace {
     order: config::Order,
+    /// Before each call.
+    waits: Box<[Duration]>,
+    /// Between the attempts of a call, where the document does not say.
+    retry: Arc<[Duration]>,
+}
+
+/// A chain that is kept and not yet begun: it begins when this is dropped, whether the client took the
+/// answer or not.
+#[must_use]
+pub struct Ticket {
+    callbacks: Callbacks,
+    job: Option<Job>,
 }
 
 /// What the config says now.
 #[derive(Clone)]
 struct Current {
     settings: Arc<Settings>,
-    limits: Limits,
+    limits: queue::Limits,
 }
 
 struct Counts {
     /// Calls that are not done.
     taken: AtomicUsize,
+    /// Bytes of their chains.
+    bytes: AtomicUsize,
     flying: AtomicUsize,
     start: Instant,
     /// Milliseconds from `start` to the beginning of the oldest chain; none: `u64::MAX`.
     oldest: AtomicU64,
 }
 
-enum Question {
-    Recent { state: Option<State>, limit: usize, reply: oneshot::Sender<Vec<Record>> },
-    Of { exchanges: HashSet<String>, reply: oneshot::Sender<Vec<Record>> },
-    Drain { deadline: Instant, reply: oneshot::Sender<Lost> },
-}
-
 /// Calls that were not sent, by operation.
 pub type Lost = Vec<(Arc<str>, usize)>;
 
-/// Calls that are done and still shown.
-const SHOWN: usize = 1000;
-
-/// Characters of a URL that are shown.
-const URL: usize = 2048;
+/// How long an answer waits for its chain to be kept; after that it is kept in memory only.
+const COMMIT: Duration = Duration::from_secs(5);
 
 impl Callbacks {
     /// Starts the queue's task on the current runtime. `own` is what Standin listens on.
@@ -114,9 +142,9 @@ impl Callbacks {
         observer: Arc<dyn Observer>,
     ) -> (Callbacks, impl Future<Output = ()> + Send + 'static) {
         let fetch = Arc::new(Fetch::new());
-        Self::new_with(config, own, observer, move |job, call, settings| {
+        Self::new_with(config, own, observer, move |flight, settings| {
             let fetch = fetch.clone();
-            async move { sender::send(&fetch, &settings, &job.chain, call, job.client.peer).await }
+            async move { sender::send(&fetch, &settings, flight).await }
         })
     }
 
@@ -127,57 +155,68 @@ impl Callbacks {
         send: S,
     ) -> (Callbacks, impl Future<Output = ()> + Send + 'static)
     where
-        S: Fn(Arc<Job>, usize, Arc<Settings>) -> F + Send + 'static,
+        S: Fn(Flight, Arc<Settings>) -> F + Send + 'static,
         F: Future<Output = Report> + Send + 'static,
     {
         let own: Arc<[SocketAddr]> = own.into();
-        let current = Current::of(config, &own);
         let (inbox, jobs) = mpsc::unbounded_channel();
         let (questions, asked) = mpsc::channel(16);
         let counts = Arc::new(Counts {
             taken: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
             flying: AtomicUsize::new(0),
             start: Instant::now(),
             oldest: AtomicU64::new(u64::MAX),
         });
-        let queue = Queue::new(current.limits);
-        let (settings, current) = watch::channel(current);
-        let task = Task {
-            queue,
-            current,
-            flights: JoinSet::new(),
-            turns: HashMap::new(),
-            done: VecDeque::new(),
-            run: alphanumerics(4),
-            counts: counts.clone(),
-            observer: observer.clone(),
-            send,
-        };
-        let callbacks = Callbacks { inbox, questions, settings: Arc::new(settings), counts, observer, own };
+        let store: Arc<dyn Store> = Arc::new(Memory);
+        let (settings, current) = watch::channel(Current::of(config, &own));
+        let task = Task::new(current, counts.clone(), observer.clone(), store.clone(), send);
+        let run = Arc::new(Run::new());
+        let callbacks =
+            Callbacks { inbox, questions, settings: Arc::new(settings), counts, observer, store, run, own };
         (callbacks, task.run(jobs, asked))
     }
 
-    /// Hands the calls of an answer over, paced by the config in force at that answer.
+    /// Takes the calls of an answer, paced by the config in force at that answer, before it is written.
+    /// They begin when the ticket is dropped.
     ///
-    /// Never waits. If there is no room for the whole chain, it is dropped, counted and logged.
-    pub fn enqueue(&self, chain: Chain, client: Client, config: &config::Callbacks) {
+    /// Waits only for a store that outlives the process, and for that at most [`COMMIT`]. If there is no
+    /// room for the whole chain, it is dropped, counted and logged.
+    pub async fn keep(&self, chain: Chain, client: Client, config: &config::Callbacks) -> Option<Ticket> {
         let calls = chain.calls.len();
         if !config.enabled || calls == 0 {
-            return;
+            return None;
         }
-        if !self.counts.take(calls, config.queue) {
-            return self.refuse(&chain, Outcome::Dropped, "the queue is full; `callbacks.queue` bounds it");
+        let bytes = chain.bytes();
+        if !self.counts.take_calls(calls, config.queue) {
+            self.refuse(&chain, Outcome::Dropped, "the queue is full; `callbacks.queue` bounds it");
+            return None;
         }
-        let job = Job { chain, client, delay: config.delay, order: config.order };
-        if let Err(mpsc::error::SendError(job)) = self.inbox.send(job) {
+        if !self.counts.take_bytes(bytes, config.memory) {
             self.counts.taken.fetch_sub(calls, Ordering::Relaxed);
+            let reason = "what waits fills the memory for it; `callbacks.memory` bounds it";
+            self.refuse(&chain, Outcome::Dropped, reason);
+            return None;
+        }
+        let wait = |planned: &Planned| planned.wait.unwrap_or_else(|| config.delay.pick(fastrand::u64(..)));
+        let waits = chain.calls.iter().map(wait).collect();
+        let pace = Pace { order: config.order, waits, retry: config.retry.clone() };
+        let job = Job { id: self.run.next(), chain, client, pace, bytes };
+        // TODO-S: the store has it before the answer goes.
+        Some(Ticket { callbacks: self.clone(), job: Some(job) })
+    }
+
+    fn begin(&self, job: Job) {
+        if let Err(mpsc::error::SendError(job)) = self.inbox.send(job) {
+            self.counts.give_back(job.chain.calls.len(), job.bytes);
             self.refuse(&job.chain, Outcome::Cancelled, "stopping");
         }
     }
 
     fn refuse(&self, chain: &Chain, outcome: Outcome, reason: &str) {
         for planned in &chain.calls {
-            tell(&*self.observer, chain, planned, &Report::new(outcome, reason.to_owned()));
+            let end = task::Ended { outcome, reason: Some(reason), host: None, attempts: &[] };
+            task::tell(&*self.observer, chain, planned, &end);
         }
     }
 
@@ -234,277 +273,46 @@ impl Callbacks {
     }
 }
 
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(job) = self.job.take() {
+            self.callbacks.begin(job);
+        }
+    }
+}
+
 impl Current {
     fn of(config: &config::Callbacks, own: &[SocketAddr]) -> Self {
-        let settings = Settings {
-            policy: Policy::new(config, own),
-            base: config.base_url.clone(),
-            timeout: config.timeout,
-        };
-        let limits = Limits { concurrency: config.concurrency, per_host: config.per_host };
-        Current { settings: Arc::new(settings), limits }
+        let limits = queue::Limits { concurrency: config.concurrency, per_host: config.per_host };
+        Current { settings: Arc::new(Settings::new(config, own)), limits }
     }
 }
 
 impl Counts {
     /// Takes room for `calls` more, if that is within `bound`.
-    fn take(&self, calls: usize, bound: usize) -> bool {
-        let more = |taken: usize| taken.checked_add(calls).filter(|taken| *taken <= bound);
-        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    fn take_calls(&self, calls: usize, bound: usize) -> bool {
+        take(&self.taken, calls, bound)
+    }
+
+    fn take_bytes(&self, bytes: usize, bound: usize) -> bool {
+        take(&self.bytes, bytes, bound)
+    }
+
+    fn give_back(&self, calls: usize, bytes: usize) {
+        self.taken.fetch_sub(calls, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
-/// The owner of the queue.
-struct Task<S> {
-    queue: Queue<Arc<Job>>,
-    current: watch::Receiver<Current>,
-    flights: JoinSet<Report>,
-    turns: HashMap<task::Id, Turn>,
-    /// The last calls that are done, the newest at the end.
-    done: VecDeque<Record>,
-    /// Tells the ids of this run from those of others.
-    run: String,
-    counts: Arc<Counts>,
-    observer: Arc<dyn Observer>,
-    send: S,
-}
-
-/// A stop under way.
-struct Stop {
-    deadline: Instant,
-    reply: oneshot::Sender<Lost>,
-    lost: Lost,
-}
-
-impl<S, F> Task<S>
-where
-    S: Fn(Arc<Job>, usize, Arc<Settings>) -> F,
-    F: Future<Output = Report> + Send + 'static,
-{
-    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Job>, mut questions: mpsc::Receiver<Question>) {
-        let mut stop: Option<Stop> = None;
-        loop {
-            self.start_what_is_due();
-            if stop.is_some() && self.flights.is_empty() {
-                break;
-            }
-            let wake = stop.as_ref().map(|stop| stop.deadline).or_else(|| self.queue.wake());
-            tokio::select! {
-                Some(job) = inbox.recv(), if stop.is_none() => self.push(job),
-                Some(flight) = self.flights.join_next_with_id() => self.landed(flight),
-                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
-                    if stop.is_some() {
-                        self.flights.abort_all();
-                        while let Some(flight) = self.flights.join_next_with_id().await {
-                            self.landed(flight);
-                        }
-                    }
-                }
-                Ok(()) = self.current.changed() => {
-                    let limits = self.current.borrow_and_update().limits;
-                    self.queue.limit(limits);
-                }
-                question = questions.recv() => match question {
-                    Some(Question::Recent { state, limit, reply }) => {
-                        let _ = reply.send(self.recent(state, limit));
-                    }
-                    Some(Question::Of { exchanges, reply }) => {
-                        let _ = reply.send(self.of(&exchanges));
-                    }
-                    Some(Question::Drain { deadline, reply }) if stop.is_none() => {
-                        inbox.close();
-                        while let Some(job) = inbox.recv().await {
-                            self.push(job);
-                        }
-                        stop = Some(Stop { deadline, reply, lost: self.cancel() });
-                    }
-                    Some(Question::Drain { .. }) => {}
-                    // Nobody is left to hand over or to stop.
-                    None => break,
-                },
-            }
-        }
-        if let Some(stop) = stop {
-            let _ = stop.reply.send(stop.lost);
-        }
-    }
-
-    fn push(&mut self, job: Job) {
-        let (order, delay, job) = (job.order, job.delay, Arc::new(job));
-        let base = self.current.borrow().settings.base.clone();
-        let steps = job.chain.calls.iter().map(|planned| Step {
-            wait: planned.wait.unwrap_or(delay),
-            lane: planned.target.as_ref().ok().map(|url| lane(url, base.as_ref()).into()),
-        });
-        self.queue.push(Instant::now(), order, steps, job.clone());
-        self.count();
-    }
-
-    fn start_what_is_due(&mut self) {
-        while let Some(turn) = self.queue.next(Instant::now()) {
-            let Some(job) = self.queue.get(turn.chain).cloned() else { continue };
-            match &job.chain.calls[turn.call].target {
-                Err(unresolved) => self.finish(turn, Report::unresolved(unresolved)),
-                Ok(_) => {
-                    let settings = self.current.borrow().settings.clone();
-                    let flight = self.flights.spawn((self.send)(job, turn.call, settings));
-                    self.turns.insert(flight.id(), turn);
-                }
-            }
-        }
-        self.count();
-    }
-
-    fn landed(&mut self, flight: Result<(task::Id, Report), task::JoinError>) {
-        let (id, report) = match flight {
-            Ok((id, report)) => (id, report),
-            Err(error) if error.is_cancelled() => {
-                let reason = "stopped before the receiver answered";
-                (error.id(), Report::new(Outcome::Cancelled, reason.to_owned()))
-            }
-            Err(error) => {
-                (error.id(), Report::new(Outcome::Failed, "a defect in Standin; see its log".into()))
-            }
-        };
-        if let Some(turn) = self.turns.remove(&id) {
-            self.finish(turn, report);
-        }
-        self.count();
-    }
-
-    fn finish(&mut self, turn: Turn, report: Report) {
-        let Some(job) = self.queue.get(turn.chain).cloned() else { return };
-        let planned = &job.chain.calls[turn.call];
-        tell(&*self.observer, &job.chain, planned, &report);
-        self.counts.taken.fetch_sub(1, Ordering::Relaxed);
-        if self.done.len() == SHOWN {
-            self.done.pop_front();
-        }
-        let record = Record {
-            outcome: Some(report.outcome),
-            reason: report.reason,
-            attempts: report.attempts,
-            ..self.record(turn, &job, State::Done, report.url.as_deref())
-        };
-        self.done.push_back(record);
-        self.queue.finished(Instant::now(), turn);
-    }
-
-    /// Gives up what is not in flight. The chains' own lines in the log would be too many.
-    fn cancel(&mut self) -> Lost {
-        let mut lost: BTreeMap<Arc<str>, usize> = BTreeMap::new();
-        for turn in self.queue.cancel() {
-            let Some(job) = self.queue.get(turn.chain) else { continue };
-            let operation = &job.chain.operation;
-            self.observer.outcome(operation, &job.chain.calls[turn.call].callback, Outcome::Cancelled);
-            self.counts.taken.fetch_sub(1, Ordering::Relaxed);
-            *lost.entry(operation.clone()).or_default() += 1;
-        }
-        lost.into_iter().collect()
-    }
-
-    fn count(&self) {
-        let began = |oldest: Instant| oldest.saturating_duration_since(self.counts.start).as_millis();
-        let oldest = self.queue.oldest().map_or(u64::MAX, |oldest| began(oldest) as u64);
-        self.counts.oldest.store(oldest, Ordering::Relaxed);
-        self.counts.flying.store(self.queue.flying(), Ordering::Relaxed);
-    }
-
-    fn recent(&self, state: Option<State>, limit: usize) -> Vec<Record> {
-        let going = self.queue.calls().filter(|(.., going)| state.is_none_or(|state| state == shown(*going)));
-        let going = going.map(|(turn, job, going)| self.going(turn, job, going));
-        let done = self.done.iter().rev().filter(|record| state.is_none_or(|state| state == record.state));
-        going.chain(done.cloned()).take(limit).collect()
-    }
-
-    fn of(&self, exchanges: &HashSet<String>) -> Vec<Record> {
-        let done = self
-            .done
-            .iter()
-            .filter(|record| record.exchange.as_ref().is_some_and(|exchange| exchanges.contains(exchange)));
-        let going = self.queue.calls().filter(|(_, job, _)| {
-            job.client.exchange.as_deref().is_some_and(|exchange| exchanges.contains(exchange))
-        });
-        let going = going.map(|(turn, job, going)| self.going(turn, job, going));
-        done.cloned().chain(going).collect()
-    }
-
-    fn going(&self, turn: Turn, job: &Job, going: queue::State) -> Record {
-        let due = match going {
-            queue::State::Due(due) => Some(SystemTime::now() + due.saturating_duration_since(Instant::now())),
-            _ => None,
-        };
-        Record { due, ..self.record(turn, job, shown(going), None) }
-    }
-
-    /// `url`: where it went, if it did.
-    fn record(&self, turn: Turn, job: &Job, state: State, url: Option<&str>) -> Record {
-        let planned = &job.chain.calls[turn.call];
-        let url = url.or(planned.target.as_deref().ok());
-        Record {
-            id: format!("call_{}-{}-{}", self.run, turn.chain, turn.call + 1),
-            chain: format!("chain_{}-{}", self.run, turn.chain),
-            exchange: job.client.exchange.as_deref().map(str::to_owned),
-            operation: job.chain.operation.to_string(),
-            callback: planned.callback.to_string(),
-            url: url.map(|url| url.chars().take(URL).collect()),
-            state,
-            outcome: None,
-            reason: None,
-            due: None,
-            attempts: Vec::new(),
-        }
-    }
-}
-
-/// The state of a call that the queue still has.
-fn shown(going: queue::State) -> State {
-    match going {
-        queue::State::Flying => State::InFlight,
-        queue::State::Due(_) | queue::State::Behind | queue::State::Done => State::Waiting,
-    }
-}
-
-/// The receiver of a URL that is not rendered yet. Those whose receiver is not known share a lane.
-fn lane(url: &str, base: Option<&url::Url>) -> String {
-    guard::target(url, base).map(|target| target.lane()).unwrap_or_default()
-}
-
-/// Counts and logs the end of a call.
-fn tell(observer: &dyn Observer, chain: &Chain, planned: &Planned, report: &Report) {
-    let (operation, callback) = (&*chain.operation, &*planned.callback);
-    for attempt in &report.attempts {
-        observer.attempt(operation, callback, &attempt.code.to_string(), attempt.duration.as_secs_f64());
-    }
-    observer.outcome(operation, callback, report.outcome);
-    let (attempts, outcome) = (report.attempts.len(), report.outcome.word());
-    let duration: Duration = report.attempts.iter().map(|attempt| attempt.duration).sum();
-    let duration_ms = duration.as_millis() as u64;
-    let host = report.host.as_deref();
-    let reason = report.reason.as_deref();
-    if report.outcome == Outcome::Delivered {
-        tracing::info!(operation, callback, host, attempts, duration_ms, outcome, "callback delivered");
-    } else {
-        tracing::warn!(
-            operation,
-            callback,
-            host,
-            attempts,
-            duration_ms,
-            outcome,
-            reason,
-            "callback not delivered"
-        );
-    }
-}
-
-fn alphanumerics(count: usize) -> String {
-    std::iter::repeat_with(fastrand::alphanumeric).take(count).collect()
+fn take(from: &AtomicUsize, more: usize, bound: usize) -> bool {
+    let add = |taken: usize| taken.checked_add(more).filter(|taken| *taken <= bound);
+    from.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::time::SystemTime;
 
     use tokio::sync::Semaphore;
 
@@ -529,30 +337,22 @@ mod tests {
     }
 
     fn config(queue: usize) -> config::Callbacks {
-        config::Callbacks {
-            enabled: true,
-            delay: Duration::ZERO,
-            order: config::Order::Finished,
-            timeout: Duration::from_secs(10),
-            allow: Vec::new(),
-            deny: Vec::new(),
-            per_host: 4,
-            concurrency: 64,
-            queue,
-            base_url: None,
-        }
+        let delay = config::Delay::Fixed(Duration::ZERO);
+        config::Callbacks { delay, allow: Vec::new(), queue, ..config::Callbacks::default() }
     }
 
     fn bench(queue: usize) -> Bench {
         let heard = Arc::new(Heard::default());
         let land = Arc::new(Semaphore::new(0));
         let landing = land.clone();
-        let send = move |_: Arc<Job>, _: usize, _: Arc<Settings>| {
+        let send = move |_: Flight, _: Arc<Settings>| {
             let landing = landing.clone();
             async move {
                 landing.acquire_owned().await.unwrap().forget();
-                let host = Some("a:80".to_owned());
-                Report { outcome: Outcome::Delivered, reason: None, url: None, host, attempts: Vec::new() }
+                let (code, duration) = (record::Code::Status(200), Duration::ZERO);
+                let attempt = Attempt { at: SystemTime::now(), code, error: None, duration };
+                let end = sender::End::Attempt { attempt, retry_after: None };
+                Report { call: None, url: None, host: Some("a:80".to_owned()), end }
             }
         };
         let (callbacks, task) = Callbacks::new_with(&config(queue), Vec::new(), heard.clone(), send);
@@ -593,8 +393,8 @@ mod tests {
     }
 
     impl Bench {
-        fn enqueue(&self, operation: &str, calls: &str, queue: usize) {
-            self.callbacks.enqueue(chain(operation, calls), Client::default(), &config(queue));
+        async fn enqueue(&self, operation: &str, calls: &str, queue: usize) {
+            drop(self.callbacks.keep(chain(operation, calls), Client::default(), &config(queue)).await);
         }
 
         #[track_caller]
@@ -616,7 +416,7 @@ mod tests {
     #[tokio::test]
     async fn a_chain_goes_on_after_a_call_without_target() {
         let bench = bench(9);
-        bench.enqueue("op", "a - a", 9);
+        bench.enqueue("op", "a - a", 9).await;
         until(|| bench.callbacks.in_flight() == 1).await;
         assert_eq!(bench.callbacks.pending(), 2);
         bench.land.add_permits(2);
@@ -633,20 +433,20 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_drops_the_new_chain_as_a_whole() {
         let bench = bench(3);
-        bench.enqueue("first", "a a", 3);
-        bench.enqueue("second", "a a", 3);
+        bench.enqueue("first", "a a", 3).await;
+        bench.enqueue("second", "a a", 3).await;
         bench.heard(&[("second 1", Outcome::Dropped), ("second 2", Outcome::Dropped)]);
-        bench.enqueue("third", "a", 3);
+        bench.enqueue("third", "a", 3).await;
         bench.land.add_permits(3);
         until(|| bench.callbacks.pending() + bench.callbacks.in_flight() == 0).await;
-        bench.enqueue("fourth", "a a a", 3);
+        bench.enqueue("fourth", "a a a", 3).await;
         assert_eq!(bench.heard.0.lock().unwrap().len(), 5);
     }
 
     #[tokio::test]
     async fn records_say_what_waits_is_in_flight_and_is_done() {
         let bench = bench(9);
-        bench.enqueue("op", "a a", 9);
+        bench.enqueue("op", "a a", 9).await;
         until(|| bench.callbacks.in_flight() == 1).await;
         let records = bench.callbacks.recent(None, 9).await;
         let states: Vec<_> = records.iter().map(|record| (&*record.callback, record.state)).collect();
@@ -664,10 +464,10 @@ mod tests {
     async fn an_exchange_is_asked_for_its_own_calls() {
         let bench = bench(9);
         for exchange in ["one", "two"] {
-            let client = Client { peer: None, exchange: Some(exchange.into()) };
-            bench.callbacks.enqueue(chain(exchange, "a a"), client, &config(9));
+            let client = Client { exchange: Some(exchange.into()), ..Client::default() };
+            drop(bench.callbacks.keep(chain(exchange, "a a"), client, &config(9)).await);
         }
-        bench.enqueue("none", "a", 9);
+        bench.enqueue("none", "a", 9).await;
         until(|| bench.callbacks.in_flight() == 3).await;
         bench.land.add_permits(1);
         until(|| bench.heard.0.lock().unwrap().len() == 1).await;
@@ -680,8 +480,8 @@ mod tests {
     #[tokio::test]
     async fn a_stop_waits_for_what_is_in_flight_and_says_what_was_not_sent() {
         let bench = bench(9);
-        bench.enqueue("one", "a a a", 9);
-        bench.enqueue("two", "b b", 9);
+        bench.enqueue("one", "a a a", 9).await;
+        bench.enqueue("two", "b b", 9).await;
         until(|| bench.callbacks.in_flight() == 2).await;
         let callbacks = bench.callbacks.clone();
         let deadline = Instant::now() + Duration::from_secs(10);
@@ -691,7 +491,7 @@ mod tests {
         assert_eq!(drain.await.unwrap(), [("one".into(), 2), ("two".into(), 1)]);
         let heard = bench.heard.0.lock().unwrap().clone();
         assert_eq!(heard.iter().filter(|(_, outcome)| *outcome == Outcome::Delivered).count(), 2);
-        bench.enqueue("late", "a", 9);
+        bench.enqueue("late", "a", 9).await;
         assert_eq!(bench.heard.0.lock().unwrap().last(), Some(&("late 1".to_owned(), Outcome::Cancelled)));
         assert_eq!(bench.callbacks.pending() + bench.callbacks.in_flight(), 0);
     }
@@ -699,7 +499,7 @@ mod tests {
     #[tokio::test]
     async fn a_stop_gives_up_at_its_deadline() {
         let bench = bench(9);
-        bench.enqueue("op", "a", 9);
+        bench.enqueue("op", "a", 9).await;
         until(|| bench.callbacks.in_flight() == 1).await;
         assert_eq!(bench.callbacks.drain(Instant::now()).await, []);
         bench.heard(&[("op 1", Outcome::Cancelled)]);
@@ -709,7 +509,7 @@ mod tests {
     async fn a_new_config_is_in_force_for_what_waits() {
         let bench = bench(99);
         for _ in 0..6 {
-            bench.enqueue("op", "a", 99);
+            bench.enqueue("op", "a", 99).await;
         }
         until(|| bench.callbacks.in_flight() == 4).await;
         bench.callbacks.configure(&config::Callbacks { per_host: 5, ..config(99) });

@@ -120,6 +120,7 @@ impl<T> Queue<T> {
         }
         let turn = self.nowhere.pop_front().or_else(|| self.take_from_a_lane())?;
         if self.set(turn, State::Flying)? == Order::Started {
+            // Only what is behind is scheduled, so an attempt after the first changes nothing here.
             self.schedule(now, Turn { call: turn.call + 1, ..turn });
         }
         Some(turn)
@@ -130,11 +131,22 @@ impl<T> Queue<T> {
         self.timers.peek().map(|Reverse((due, _))| *due)
     }
 
+    /// The call is tried again after a wait; until then it is not in flight.
+    pub fn again(&mut self, now: Instant, turn: Turn, wait: Duration) {
+        let due = now + wait.min(LONGEST);
+        if self.set(turn, State::Due(due)).is_none() {
+            return;
+        }
+        if let Some(lane) = self.lane(turn) {
+            self.leave(&lane);
+        }
+        self.timers.push(Reverse((due, turn)));
+    }
+
     /// The call had its final outcome. The chain comes back with its last call.
     pub fn finished(&mut self, now: Instant, turn: Turn) -> Option<T> {
         let order = self.set(turn, State::Done)?;
-        let lane = self.chains[&turn.chain].steps[turn.call].0.lane.clone();
-        if let Some(lane) = lane {
+        if let Some(lane) = self.lane(turn) {
             self.leave(&lane);
         }
         if order == Order::Finished {
@@ -240,6 +252,10 @@ impl<T> Queue<T> {
         if traffic.flying == 0 && traffic.waiting.is_empty() {
             self.lanes.remove(lane);
         }
+    }
+
+    fn lane(&self, turn: Turn) -> Option<Lane> {
+        self.chains.get(&turn.chain)?.steps.get(turn.call)?.0.lane.clone()
     }
 
     fn set(&mut self, turn: Turn, new: State) -> Option<Order> {

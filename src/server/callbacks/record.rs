@@ -74,6 +74,17 @@ pub enum Code {
     Word(&'static str),
 }
 
+impl Attempt {
+    /// Why it did not deliver.
+    pub fn reason(&self) -> String {
+        match (self.code, &self.error) {
+            (Code::Status(status), _) => format!("answered {status}"),
+            (Code::Word(word), Some(error)) => format!("{word}: {error}"),
+            (Code::Word(word), None) => word.to_owned(),
+        }
+    }
+}
+
 impl Outcome {
     pub fn word(self) -> &'static str {
         match self {

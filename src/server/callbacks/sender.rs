@@ -1,6 +1,7 @@
 //! One call: rendered, checked, sent.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -10,7 +11,9 @@ use url::Url;
 
 use super::guard::{self, Policy, Target};
 use super::record::{Attempt, Code, Outcome};
-use crate::mock::callback::{Call, Chain, Unresolved};
+use super::{Client, Job};
+use crate::config;
+use crate::mock::callback::Call;
 use crate::mock::message::Moment;
 use crate::server::fetch::{self, Failure, Fetch};
 
@@ -26,28 +29,48 @@ pub(super) struct Settings {
 /// Of one attempt, whatever the config says.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
-/// The end of a call.
-#[derive(Debug)]
+/// A call to be sent.
+pub(super) struct Flight {
+    pub job: Arc<Job>,
+    pub index: usize,
+    /// As the attempt before it sent it; none: it is rendered now.
+    pub call: Option<Arc<Call>>,
+}
+
+/// What became of one attempt.
 pub(super) struct Report {
-    pub outcome: Outcome,
-    pub reason: Option<String>,
+    /// As it was rendered.
+    pub call: Option<Arc<Call>>,
     pub url: Option<String>,
     /// `host:port`
     pub host: Option<String>,
-    pub attempts: Vec<Attempt>,
+    pub end: End,
 }
 
-/// Renders the call at `index` of `chain` and sends it.
-pub(super) async fn send(
-    fetch: &Fetch,
-    settings: &Settings,
-    chain: &Chain,
-    index: usize,
-    peer: Option<IpAddr>,
-) -> Report {
-    match chain.render(index, moment()) {
-        Ok(call) => deliver(fetch, settings, call, peer).await,
-        Err(unresolved) => Report::unresolved(&unresolved),
+#[derive(Debug)]
+pub(super) enum End {
+    /// It can't be sent.
+    Never { outcome: Outcome, reason: String },
+    /// `retry_after`: what the receiver asks for.
+    Attempt { attempt: Attempt, retry_after: Option<Duration> },
+}
+
+impl Settings {
+    pub fn new(config: &config::Callbacks, own: &[SocketAddr]) -> Self {
+        Settings { policy: Policy::new(config, own), base: config.base_url.clone(), timeout: config.timeout }
+    }
+}
+
+/// Renders a call, if that was not done yet, and sends it once.
+pub(super) async fn send(fetch: &Fetch, settings: &Settings, flight: Flight) -> Report {
+    let Flight { job, index, call } = flight;
+    let rendered = match call {
+        Some(call) => Ok(call),
+        None => job.chain.render(index, moment()).map(Arc::new),
+    };
+    match rendered {
+        Ok(call) => deliver(fetch, settings, call, &job.id.call(index), &job.client).await,
+        Err(unresolved) => Report::never(Outcome::Unresolved, unresolved.to_string()),
     }
 }
 
@@ -60,30 +83,28 @@ fn since_epoch(time: SystemTime) -> Duration {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Sends a rendered call once. Retries belong here: the same bytes and `webhook-id`, the target
-/// looked up and checked again by the newest settings.
-async fn deliver(fetch: &Fetch, settings: &Settings, call: Call, peer: Option<IpAddr>) -> Report {
+/// Sends a rendered call once. The target is looked up and checked by the newest settings.
+async fn deliver(fetch: &Fetch, settings: &Settings, call: Arc<Call>, id: &str, client: &Client) -> Report {
     let base = settings.base.clone().or_else(|| Url::parse(&call.base).ok());
     let target = match guard::target(&call.url, base.as_ref()) {
         Ok(target) => target,
-        Err(blocked) => return Report::new(Outcome::Blocked, blocked.to_string()),
+        Err(blocked) => return Report::never(Outcome::Blocked, blocked.to_string()),
     };
-    let id = format!("msg_{}", alphanumerics(26));
     let (host, url) = (Some(target.lane()), Some(target.url.to_string()));
-    let report = match attempt(fetch, settings, target, call, &id, peer).await {
-        Ok(attempt) => Report::of(attempt),
-        Err(blocked) => Report::new(Outcome::Blocked, blocked.to_string()),
+    let end = match attempt(fetch, settings, target, &call, id, client).await {
+        Ok(attempt) => End::Attempt { attempt, retry_after: None },
+        Err(blocked) => End::Never { outcome: Outcome::Blocked, reason: blocked.to_string() },
     };
-    Report { host, url, ..report }
+    Report { call: Some(call), url, host, end }
 }
 
 async fn attempt(
     fetch: &Fetch,
     settings: &Settings,
     target: Target,
-    call: Call,
+    call: &Call,
     id: &str,
-    peer: Option<IpAddr>,
+    client: &Client,
 ) -> Result<Attempt, guard::Blocked> {
     let (at, begun) = (SystemTime::now(), Instant::now());
     let deadline = begun + settings.timeout.min(LONGEST);
@@ -100,9 +121,10 @@ async fn attempt(
         Ok(addresses) => addresses,
         Err(failure) => return Ok(end(Err(failure))),
     };
-    settings.policy.check(&target.host, &addresses, peer)?;
-    let headers = headers(&call, id, at);
-    let request = fetch::Request { method: call.method, url: target.url, headers, body: call.body };
+    settings.policy.check(&target.host, &addresses, client.peer)?;
+    let headers = headers(call, id, at);
+    let request =
+        fetch::Request { method: call.method.clone(), url: target.url, headers, body: call.body.clone() };
     Ok(end(fetch.send(request, &addresses, deadline).await))
 }
 
@@ -146,28 +168,9 @@ fn traceparent() -> String {
     format!("00-{:032x}-{:016x}-01", fastrand::u128(1..), fastrand::u64(1..))
 }
 
-fn alphanumerics(count: usize) -> String {
-    std::iter::repeat_with(fastrand::alphanumeric).take(count).collect()
-}
-
 impl Report {
-    pub fn new(outcome: Outcome, reason: String) -> Self {
-        Report { outcome, reason: Some(reason), url: None, host: None, attempts: Vec::new() }
-    }
-
-    pub fn unresolved(why: &Unresolved) -> Self {
-        Report::new(Outcome::Unresolved, why.to_string())
-    }
-
-    /// Success is 2xx.
-    fn of(attempt: Attempt) -> Self {
-        let (outcome, reason) = match (&attempt.code, &attempt.error) {
-            (Code::Status(200..=299), _) => (Outcome::Delivered, None),
-            (Code::Status(status), _) => (Outcome::Failed, Some(format!("answered {status}"))),
-            (Code::Word(word), Some(error)) => (Outcome::Failed, Some(format!("{word}: {error}"))),
-            (Code::Word(word), None) => (Outcome::Failed, Some((*word).to_owned())),
-        };
-        Report { outcome, reason, url: None, host: None, attempts: vec![attempt] }
+    fn never(outcome: Outcome, reason: String) -> Self {
+        Report { call: None, url: None, host: None, end: End::Never { outcome, reason } }
     }
 }
 
@@ -178,22 +181,11 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::config;
+    use crate::server::callbacks::identity::Run;
 
     fn settings(allow: config::Target) -> Settings {
-        let config = config::Callbacks {
-            enabled: true,
-            delay: Duration::ZERO,
-            order: config::Order::Finished,
-            timeout: Duration::ZERO,
-            allow: vec![allow],
-            deny: Vec::new(),
-            per_host: 1,
-            concurrency: 1,
-            queue: 1,
-            base_url: None,
-        };
-        Settings { policy: Policy::new(&config, &[]), base: None, timeout: Duration::from_secs(10) }
+        let config = config::Callbacks { allow: vec![allow], ..config::Callbacks::default() };
+        Settings::new(&config, &[])
     }
 
     fn call(url: String) -> Call {
@@ -222,6 +214,26 @@ mod tests {
         String::from_utf8(got).unwrap()
     }
 
+    async fn deliver_one(fetch: &Fetch, settings: &Settings, call: Call) -> Report {
+        deliver(fetch, settings, call.into(), &Run::new().next().call(0), &Client::default()).await
+    }
+
+    /// The status or the word that came back.
+    fn code(report: &Report) -> Code {
+        match &report.end {
+            End::Attempt { attempt, .. } => attempt.code,
+            End::Never { reason, .. } => panic!("{reason}"),
+        }
+    }
+
+    #[track_caller]
+    fn check_blocked(report: &Report, why: &str) {
+        match &report.end {
+            End::Never { outcome: Outcome::Blocked, reason } => assert!(reason.contains(why), "{reason}"),
+            end => panic!("{end:?}"),
+        }
+    }
+
     /// Sends one call to a receiver that answers with `status`.
     async fn exchange(status: &str) -> (Report, String, u16) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -229,14 +241,14 @@ mod tests {
         let call = call(format!("http://127.0.0.1:{port}/hook?a=b"));
         let settings = settings(config::Target::Private);
         let fetch = Fetch::new();
-        let (report, got) = tokio::join!(deliver(&fetch, &settings, call, None), receive(listener, status));
+        let (report, got) = tokio::join!(deliver_one(&fetch, &settings, call), receive(listener, status));
         (report, got, port)
     }
 
     #[tokio::test]
     async fn a_call_has_an_identity_and_its_own_length_and_host() {
         let (report, got, port) = exchange("200").await;
-        assert_eq!((report.outcome, report.reason), (Outcome::Delivered, None));
+        assert_eq!(code(&report), Code::Status(200));
         assert_eq!(report.url, Some(format!("http://127.0.0.1:{port}/hook?a=b")));
         let mut lines = got.split("\r\n");
         assert_eq!(lines.next(), Some("POST /hook?a=b HTTP/1.1"));
@@ -255,28 +267,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_2xx_is_delivered() {
-        for status in ["302", "404", "500", "999"] {
-            let (report, _, _) = exchange(status).await;
-            assert_eq!(
-                (report.outcome, report.reason),
-                (Outcome::Failed, Some(format!("answered {status}")))
-            );
-            assert_eq!(report.attempts.len(), 1);
-        }
-        assert_eq!(exchange("299").await.0.outcome, Outcome::Delivered);
-    }
-
-    #[tokio::test]
     async fn a_call_without_an_answer_failed_and_says_why() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
         let settings = settings(config::Target::Private);
-        let report = deliver(&Fetch::new(), &settings, call(format!("http://{address}/")), None).await;
-        assert_eq!(report.outcome, Outcome::Failed);
-        assert_eq!(report.attempts[0].code, Code::Word("connect"));
-        assert!(report.reason.unwrap().starts_with("connect: "));
+        let report = deliver_one(&Fetch::new(), &settings, call(format!("http://{address}/"))).await;
+        let End::Attempt { attempt, .. } = report.end else { panic!("it was tried") };
+        assert_eq!(attempt.code, Code::Word("connect"));
+        assert!(attempt.reason().starts_with("connect: "));
     }
 
     #[tokio::test]
@@ -285,12 +284,11 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let settings = settings(config::Target::Public);
         for url in [format!("http://{address}/"), format!("http://localhost:{}/", address.port())] {
-            let report = deliver(&Fetch::new(), &settings, call(url), None).await;
-            assert_eq!((report.outcome, report.attempts.len()), (Outcome::Blocked, 0));
-            assert!(report.reason.unwrap().contains("`callbacks.allow: [private]`"));
+            let report = deliver_one(&Fetch::new(), &settings, call(url)).await;
+            check_blocked(&report, "`callbacks.allow: [private]`");
         }
-        let report = deliver(&Fetch::new(), &settings, call("gopher://a/".into()), None).await;
-        assert_eq!(report.outcome, Outcome::Blocked);
+        let report = deliver_one(&Fetch::new(), &settings, call("gopher://a/".into())).await;
+        check_blocked(&report, "only http and https");
         listener.into_std().unwrap().accept().unwrap_err();
     }
 }

@@ -1,5 +1,6 @@
 //! Reading a request's body, waiting, and writing an answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -10,6 +11,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorType, Session};
 
 use crate::mock::problem::Problem;
+use crate::server::callbacks::Client;
 use crate::server::field::is_stream;
 
 /// What is left of a body that nobody needs is read for this long, to keep the connection.
@@ -26,6 +28,14 @@ pub enum Read {
     Whole(Bytes),
     /// Its beginning: the whole is larger than the limit.
     Over(Bytes),
+}
+
+/// What callbacks know of whoever asked. `exchange` is the journal's id.
+pub fn client(session: &Session, exchange: Option<Arc<str>>) -> Client {
+    let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
+    let headers = &session.req_header().headers;
+    let field = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(Into::into);
+    Client { peer, exchange, trace: field("traceparent"), loops: field("cdn-loop") }
 }
 
 /// Nobody needs the body: it does not end the connection.

@@ -20,7 +20,7 @@ use self::drift::{Bounds, Drift};
 use self::exchange::Read;
 use self::failure::Failure;
 use self::hold::Hold;
-use super::callbacks::{Callbacks, Client};
+use super::callbacks::Callbacks;
 use super::flight::{Flight, InFlight};
 use super::in_force::InForce;
 use super::journal::{Ending, Journal, Reason, Recording};
@@ -576,14 +576,17 @@ impl Intercept {
         if session.req_header().method != Method::HEAD {
             ctx.recording.response_body(&answer.body);
         }
+        // The calls go out whether the client waits for the answer or not, and never before it.
+        let ticket = match answer.chain {
+            Some(chain) => {
+                let exchange = self.journal.name(&mut ctx.recording);
+                let client = exchange::client(session, exchange);
+                self.callbacks.keep(chain, client, &live.config.callbacks).await
+            }
+            None => None,
+        };
         let written = exchange::write(session, answer.status, answer.headers, answer.body).await;
-        // The calls go out whether the client waited for the answer or not.
-        if let Some(chain) = answer.chain {
-            let peer =
-                session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
-            let exchange = self.journal.name(&mut ctx.recording);
-            self.callbacks.enqueue(chain, Client { peer, exchange }, &live.config.callbacks);
-        }
+        drop(ticket);
         written
     }
 
