@@ -1,5 +1,7 @@
 //! The errors that Standin itself gives: `application/problem+json` (RFC 9457).
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -87,5 +89,20 @@ impl Problem {
             headers.append(name.clone(), value.clone());
         }
         (headers, body)
+    }
+}
+
+/// Texts of a document for a problem's detail: each once, and no more than anyone reads.
+pub fn listed<'t>(texts: impl Iterator<Item = &'t str>) -> String {
+    const MOST: usize = 20;
+    const LONGEST: usize = 100;
+    let mut seen = HashSet::new();
+    let mut distinct = texts.filter(|text| seen.insert(*text));
+    let shown: Vec<String> =
+        distinct.by_ref().take(MOST).map(|text| text.chars().take(LONGEST).collect()).collect();
+    match (shown.is_empty(), distinct.count()) {
+        (true, _) => "none".to_owned(),
+        (false, 0) => shown.join(", "),
+        (false, more) => format!("{} and {more} more", shown.join(", ")),
     }
 }

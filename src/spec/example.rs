@@ -1,6 +1,6 @@
 //! Examples: what stands under `example` and `examples`, and what schemas show of themselves.
 
-use super::document::{Example, Format, Shown};
+use super::document::{Example, Format, Media, Shown};
 use super::keyword::{EXAMPLE, beside_reference, given, keywords, near_misses, wrong_type};
 use super::resolve::Resolver;
 use crate::diagnostic::{Code, Severity, cut};
@@ -100,11 +100,24 @@ fn no_value<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, example: Value<'t>) {
 /// The schema of a media type, a parameter or a header, and what its references lead to on their way:
 /// since 3.1 other keywords may stand beside one, and they come first.
 pub fn schemas<'t>(resolver: &mut Resolver<'t>, value: Value<'t>) -> Vec<Value<'t>> {
-    let Some(schema) = value.get("schema") else { return Vec::new() };
+    value.get("schema").map_or_else(Vec::new, |schema| reached(resolver, schema))
+}
+
+fn reached<'t>(resolver: &mut Resolver<'t>, schema: Value<'t>) -> Vec<Value<'t>> {
     if resolver.format() < Format::V31 {
         return resolver.follow(schema).into_iter().collect();
     }
     resolver.follow_each(schema)
+}
+
+/// What the schemas of a request's body show, where it has no example: requests are compared with it. Of a
+/// response it is an instance instead, which is made, and held against the schema, when it is asked for.
+pub fn of_schemas<'t>(resolver: &mut Resolver<'t>, bodies: &mut [Media<'t>]) {
+    for media in bodies.iter_mut().filter(|media| media.examples.is_empty()) {
+        let Some(schema) = media.schema else { continue };
+        let shown = reached(resolver, schema).into_iter().find_map(shown);
+        media.examples.extend(shown.map(|value| data(None, value)));
+    }
 }
 
 /// JSON Schema 2020-12, 9.5, and 3.0's own `example`: a schema may show an instance of itself.

@@ -13,7 +13,7 @@ use http::Method;
 use super::document::{
     Document, Example, Field, FormField, Format, Location, Media, Operation, Parameter, Response, Style,
 };
-use super::example::data;
+use super::example::{data, of_schemas};
 use super::extension::{extension, refs};
 use super::keyword::{NONE, Object, beside_reference, given, keywords, object, wrong_type};
 use super::parameter::{BAD_PARAMETER, is_set};
@@ -305,7 +305,9 @@ fn bodies<'t>(resolver: &mut Resolver<'t>, inputs: &[Input<'t>], consumes: &[Typ
     let own = body.value.get("x-example").map(|value| data(None, value));
     examples.extend(own.map(|example| Given { of: None, example }));
     let at = Spot::Value(body.value);
-    media(resolver, consumes, examples, body.value.get("schema"), at)
+    let mut bodies = media(resolver, consumes, examples, body.value.get("schema"), at);
+    of_schemas(resolver, &mut bodies);
+    bodies
 }
 
 /// 2.0, Parameter Object, `formData`: urlencoded or multipart; files are multipart.
@@ -405,20 +407,14 @@ fn media<'t>(
         }
         found[slot].examples.push(example);
     }
-    let shown = match found.iter().all(|media| media.examples.is_empty()) {
-        true => schema.and_then(|schema| of_schema(resolver, schema)),
-        false => None,
-    };
+    if let Some(schema) = schema.filter(|_| found.iter().all(|media| media.examples.is_empty())) {
+        // An instance is made of it: whether it leads anywhere is told now.
+        resolver.follow(schema);
+    }
     for media in &mut found {
         media.schema = schema;
-        media.examples.extend(shown.map(|value| data(None, value)));
     }
     found
-}
-
-/// The schema's own `example`, or that of the schema it refers to.
-fn of_schema<'t>(resolver: &mut Resolver<'t>, schema: Value<'t>) -> Option<Value<'t>> {
-    schema.get("example").or_else(|| resolver.follow(schema)?.get("example"))
 }
 
 /// 2.0, Header Object: it says its type itself, and the value that it has where nothing else is said.
@@ -680,7 +676,7 @@ mod tests {
             "swagger: '2.0'\nconsumes: [a/b]\nproduces: [c/d, c/d]\npaths:\n  /a:\n    put: &put\n      \
              parameters: [{name: x, in: body, schema: {}}]\n      responses: {200: {schema: {example: 1}}, 204: {}}\n    \
              post: {<<: *put, consumes: [e/f, g/h], produces: []}",
-            "PUT /a\n  > a/b 0\n  < c/d 1\nPOST /a\n  > e/f 0\n  > g/h 0\n  < application/json 1",
+            "PUT /a\n  > a/b 0\n  < c/d 0\nPOST /a\n  > e/f 0\n  > g/h 0\n  < application/json 0",
         );
     }
 

@@ -8,7 +8,7 @@ use super::NOT_OPENAPI;
 use super::document::{
     Callback, Document, Field, Format, Location, Media, Operation, Parameter, Response, Style,
 };
-use super::example::{data, examples, schemas, shown};
+use super::example::{data, examples, of_schemas, schemas, shown};
 use super::extension::{duration, extension, extension_key, refs};
 use super::keyword::{
     COMPONENTS, HEADER, MEDIA_TYPE, OPERATION, REQUEST_BODY, RESPONSE, ROOT, beside_reference, given,
@@ -169,7 +169,9 @@ fn request_body<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Me
     let Some(body) = given(resolver, item) else { return Vec::new() };
     item.into_iter().for_each(|item| beside_reference(resolver, item));
     keywords(resolver, body, &REQUEST_BODY);
-    media_types(resolver, body.get("content"))
+    let mut bodies = media_types(resolver, body.get("content"));
+    of_schemas(resolver, &mut bodies);
+    bodies
 }
 
 fn body_required<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> bool {
@@ -190,10 +192,10 @@ fn media_type<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, item: Value<'t>) ->
         // A response without this one would be taken for one without content.
         return Media::new(key.text(), at);
     };
-    let mut found = examples(resolver, value);
+    let found = examples(resolver, value);
     if found.is_empty() {
-        let shown = schemas(resolver, value).into_iter().find_map(shown);
-        found.extend(shown.map(|value| data(None, value)));
+        // An instance is made of it: whether it leads anywhere is told now.
+        schemas(resolver, value);
     }
     let (schema, item_schema) = (value.get("schema"), value.get("itemSchema"));
     Media { schema, item_schema, examples: found, ..Media::new(key.text(), at) }
@@ -406,14 +408,6 @@ mod tests {
              /t.yaml:123:17: `#/d60/a/a` leads nowhere; `#` has `d6`\n\
              /t.yaml:124:4: this reference leads back to itself; \
              let one of the references of the circle hold the value",
-        );
-    }
-
-    #[test]
-    fn an_example_beside_the_reference_of_a_schema_counts() {
-        check(
-            "paths: {/a: {get: {responses: {200: {content: {a/b: {schema: {$ref: '#/S', example: 1}}}}}}}}\nS: {example: 2}",
-            "GET /a\n  200 1",
         );
     }
 

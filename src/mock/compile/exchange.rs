@@ -114,8 +114,16 @@ impl<'t> Compiler<'_, 't> {
         let operation = self.operation;
         let responses: Vec<_> =
             operation.responses.iter().filter(|response| !response.status.is_informational()).collect();
-        let Answers { usual, others, empties, offers } = self.answers(label, &responses);
+        let Answers { mut usual, mut others, empties, offers } = self.answers(label, &responses);
         let preferred = preferred(&responses, &usual, &empties);
+        // What has no name joins an error only because it has none: that does not answer in place of a
+        // success that shows nothing.
+        let preference = |response: usize| responses[response].status.preference();
+        let outranked = |answer: &Answer<'_>| {
+            answer.name.is_none()
+                && preferred.is_some_and(|own| preference(own) < preference(answer.response))
+        };
+        others.extend(usual.iter().position(outranked).map(|at| usual.remove(at)));
         let asking = self.asking();
         let first: HashMap<_, _> = usual.iter().enumerate().map(|(at, answer)| (answer.name, at)).collect();
         let mut own = vec![Vec::new(); responses.len()];
