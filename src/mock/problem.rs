@@ -43,6 +43,7 @@ kinds! {
     UPSTREAM_PROTOCOL = BAD_GATEWAY "upstream-protocol" "The upstream's answer is broken";
     RESPONSE_VIOLATION = BAD_GATEWAY "response-violation" "The answer is not as the document says";
     OVERLOADED = SERVICE_UNAVAILABLE "overloaded" "Standin has no room for this connection";
+    LOOP = LOOP_DETECTED "loop" "The request has been here before";
     UPSTREAM_TIMEOUT = GATEWAY_TIMEOUT "upstream-timeout" "The upstream took too long";
     REQUEST_TIMEOUT = REQUEST_TIMEOUT "request-timeout" "The request took too long to arrive";
 }

@@ -6,24 +6,30 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::{Host, Url};
 
-use crate::config::Login;
+use crate::config::{Login, Page};
 
 /// The connections that are kept for the next request, and what TLS needs.
 pub struct Fetch {
     clients: Mutex<Clients>,
     /// Read from disk when the first https request needs it.
     tls: tokio::sync::OnceCell<ClientConfig>,
+    /// Trusted besides the system's authorities.
+    authorities: Vec<CertificateDer<'static>>,
+    /// Requests are sent through it, and connections go to its addresses.
+    proxy: Option<Page>,
 }
 
 pub struct Request {
@@ -57,6 +63,17 @@ pub enum Body {
     TooLong,
     /// Not read: the status is not 200.
     Unread,
+}
+
+/// What was answered to a request that was sent.
+#[derive(Debug)]
+pub struct Sent {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    /// The body's beginning, up to 64 KiB.
+    pub body: Bytes,
+    /// Whether that is the whole body.
+    pub whole: bool,
 }
 
 /// Why there is no status.
@@ -118,10 +135,17 @@ impl Default for Fetch {
 
 impl Fetch {
     pub fn new() -> Self {
-        Fetch { clients: Mutex::default(), tls: tokio::sync::OnceCell::new() }
+        Fetch::with(Vec::new(), None)
     }
 
-    /// Sends `request` to the first of `addresses` that answers, and waits for the status.
+    /// The same, with authorities besides the system's, and through a proxy.
+    pub fn with(authorities: Vec<CertificateDer<'static>>, proxy: Option<Page>) -> Self {
+        let tls = tokio::sync::OnceCell::new();
+        Fetch { clients: Mutex::default(), tls, authorities, proxy }
+    }
+
+    /// Sends `request` to the first of `addresses` that answers, and waits for the status. With a proxy,
+    /// these are its addresses.
     ///
     /// The end of the answer's body is waited for too, but what becomes of it changes nothing.
     pub async fn send(
@@ -129,7 +153,7 @@ impl Fetch {
         request: Request,
         addresses: &[SocketAddr],
         deadline: Instant,
-    ) -> Result<StatusCode, Failure> {
+    ) -> Result<Sent, Failure> {
         let answer = tokio::time::timeout_at(deadline, async {
             let client = self.client(&request.url, addresses).await?;
             let sent = client
@@ -141,18 +165,19 @@ impl Fetch {
             sent.map_err(Failure::of)
         });
         let mut answer = answer.await.unwrap_or_else(|_| Err(Failure::late()))?;
-        let status = answer.status();
-        let drained = tokio::time::timeout_at(deadline, async {
-            let mut left = BODY;
-            while let Ok(Some(chunk)) = answer.chunk().await {
-                left = left.saturating_sub(chunk.len());
-                if left == 0 {
-                    break;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let mut body = BytesMut::new();
+        let read = async {
+            loop {
+                match answer.chunk().await {
+                    Ok(Some(chunk)) if body.len() + chunk.len() <= BODY => body.extend_from_slice(&chunk),
+                    Ok(None) => return true,
+                    Ok(Some(_)) | Err(_) => return false,
                 }
             }
-        });
-        let _ = drained.await;
-        Ok(status)
+        };
+        let whole = tokio::time::timeout_at(deadline, read).await.unwrap_or(false);
+        Ok(Sent { status, headers, body: body.freeze(), whole })
     }
 
     /// Gets a text from the first of `addresses` that answers, all of it before the deadline.
@@ -189,12 +214,17 @@ impl Fetch {
         if let Some(client) = self.clients().find(&receiver) {
             return Ok(client);
         }
-        let tls = if receiver.secure { self.tls().await? } else { plain()? };
-        let client = reqwest::Client::builder()
+        let secure = receiver.secure || self.proxy.as_ref().is_some_and(|page| page.url.scheme() == "https");
+        let tls = if secure { self.tls().await? } else { plain()? };
+        let builder = reqwest::Client::builder().no_proxy();
+        let builder = match &self.proxy {
+            Some(page) => builder.proxy(through(page)?),
+            None => builder,
+        };
+        let client = builder
             .tls_backend_preconfigured(tls)
             .dns_resolver(Arc::new(Checked(addresses.into())))
             .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
             .referer(false)
             .connect_timeout(CONNECT)
             .pool_idle_timeout(IDLE)
@@ -210,7 +240,8 @@ impl Fetch {
 
     async fn tls(&self) -> Result<ClientConfig, Failure> {
         let load = || async {
-            let loaded = tokio::task::spawn_blocking(trusting_the_system).await;
+            let authorities = self.authorities.clone();
+            let loaded = tokio::task::spawn_blocking(|| trusting_the_system(authorities)).await;
             loaded.unwrap_or_else(|panic| Err(Failure { kind: Kind::Tls, message: panic.to_string() }))
         };
         self.tls.get_or_try_init(load).await.cloned()
@@ -235,6 +266,20 @@ async fn whole(mut answer: reqwest::Response, limit: usize) -> Result<Body, Fail
     Ok(Body::Whole(body))
 }
 
+fn through(page: &Page) -> Result<reqwest::Proxy, Failure> {
+    let proxy = reqwest::Proxy::all(page.url.clone()).map_err(Failure::of)?;
+    Ok(match &page.login {
+        Some(login) => proxy.basic_auth(&login.user, &login.password),
+        None => proxy,
+    })
+}
+
+/// Names that are looked up at once. A system's resolver may take long, and each look-up has a thread.
+static LOOKUPS: Semaphore = Semaphore::const_new(32);
+
+/// For one name.
+const LOOKUP: Duration = Duration::from_secs(5);
+
 /// The addresses of a host: itself, if it is one.
 pub async fn resolve(host: &Host<String>, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
     let name = match host {
@@ -242,7 +287,8 @@ pub async fn resolve(host: &Host<String>, port: u16, deadline: Instant) -> Resul
         Host::Ipv6(ip) => return Ok(vec![SocketAddr::new(IpAddr::V6(*ip), port)]),
         Host::Domain(name) => name.as_str(),
     };
-    let found = tokio::time::timeout_at(deadline, tokio::net::lookup_host((name, port))).await;
+    let deadline = deadline.min(Instant::now() + LOOKUP);
+    let found = tokio::time::timeout_at(deadline, look_up(name.to_owned(), port)).await;
     match found {
         Err(_) => Err(Failure::timeout("the name was not resolved in time")),
         Ok(Err(why)) => Err(Failure { kind: Kind::Dns, message: why.to_string() }),
@@ -256,6 +302,16 @@ pub async fn resolve(host: &Host<String>, port: u16, deadline: Instant) -> Resul
             Ok(distinct)
         }
     }
+}
+
+/// A look-up that nobody waits for any longer keeps its turn until it ends: its thread can't be stopped.
+async fn look_up(name: String, port: u16) -> io::Result<std::vec::IntoIter<SocketAddr>> {
+    let turn = LOOKUPS.acquire().await.map_err(io::Error::other)?;
+    let work = move || {
+        let _turn = turn;
+        (name, port).to_socket_addrs()
+    };
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 /// Says the addresses that were checked, whatever the name.
@@ -292,10 +348,10 @@ fn plain() -> Result<ClientConfig, Failure> {
     Ok(tls_builder()?.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
 }
 
-/// Reads the system's certificates: blocks.
-fn trusting_the_system() -> Result<ClientConfig, Failure> {
-    let verifier =
-        rustls_platform_verifier::Verifier::new(Arc::new(rustls::crypto::ring::default_provider()));
+/// Reads the system's certificates, and takes others besides: blocks.
+fn trusting_the_system(others: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Failure> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(others, provider);
     let verifier = Arc::new(verifier.map_err(Failure::tls)?);
     let mut config =
         tls_builder()?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
@@ -430,7 +486,7 @@ mod tests {
         let (address, _) = receiver("HTTP/1.1 204 No Content\r\n\r\n").await;
         let url = format!("http://nowhere.invalid:{}/", address.port());
         let status = Fetch::new().send(get(&url), &[address], soon()).await;
-        assert_eq!(status.unwrap(), 204);
+        assert_eq!(status.unwrap().status, 204);
     }
 
     #[tokio::test]
@@ -439,7 +495,7 @@ mod tests {
             receiver("HTTP/1.1 307 Temporary Redirect\r\nlocation: /again\r\ncontent-length: 0\r\n\r\n")
                 .await;
         let status = Fetch::new().send(get(&format!("http://{address}/")), &[address], soon()).await;
-        assert_eq!(status.unwrap(), 307);
+        assert_eq!(status.unwrap().status, 307);
         assert_eq!(connections.load(std::sync::atomic::Ordering::SeqCst), 1);
     }
 
@@ -470,7 +526,7 @@ mod tests {
         let fetch = Fetch::new();
         for _ in 0..3 {
             let status = fetch.send(get(&format!("http://{address}/")), &[address], soon()).await;
-            assert_eq!(status.unwrap(), 200);
+            assert_eq!(status.unwrap().status, 200);
         }
         assert_eq!(connections.load(std::sync::atomic::Ordering::SeqCst), 1);
     }
@@ -485,7 +541,7 @@ mod tests {
             while stream.write_all(&[b'x'; 8192]).await.is_ok() {}
         });
         let status = Fetch::new().send(get(&format!("http://{address}/")), &[address], soon()).await;
-        assert_eq!(status.unwrap(), 200);
+        assert_eq!(status.unwrap().status, 200);
     }
 
     #[tokio::test]

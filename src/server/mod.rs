@@ -53,6 +53,10 @@ pub mod callbacks;
 
 mod fetch;
 
+mod loops;
+
+mod named;
+
 mod field;
 
 pub mod flight;
@@ -134,7 +138,7 @@ impl Standin {
 
         let metrics = Arc::new(Metrics::new());
         let own = addresses.iter().filter_map(Address::socket).chain(admin_address).collect();
-        let callbacks = Callbacks::start(&config.callbacks, own, metrics.clone());
+        let callbacks = Callbacks::start(&config.callbacks, first.files.clone(), own, metrics.clone());
         let journal = match admin_address {
             Some(_) => Journal::start(&config.journal, metrics.clone()),
             None => Journal::off(),

@@ -83,7 +83,8 @@ impl Interceptor {
             ListenAddress::Tcp(address) => address.parse().ok(),
             ListenAddress::Unix(_) => None,
         });
-        let (callbacks, sending) = Callbacks::new(&config.callbacks, own.collect(), metrics.clone());
+        let (callbacks, sending) =
+            Callbacks::new(&config.callbacks, first.files.clone(), own.collect(), metrics.clone());
         let (in_force, read) = first.into_parts();
         let live = Arc::new(Cell::new(in_force));
         let reread = Arc::new(move || Ok(config.clone()));

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinError;
 
-use super::callbacks::Callbacks;
+use super::callbacks::{Callbacks, Files};
 use super::certificate::Certificate;
 use super::in_force::{InForce, Served};
 use super::journal::Journal;
@@ -57,6 +57,8 @@ struct Prepared {
     loaded: Loaded,
     compiled: load::Compiled,
     certificates: Certificates,
+    /// What callbacks are sent with.
+    files: Result<Files, Box<Diagnostic>>,
 }
 
 /// What the files of each upstream's `tls` say, or what is wrong with them.
@@ -85,8 +87,9 @@ pub struct First {
     pub in_force: InForce,
     read: Read,
     pub others: Vec<Diagnostic>,
-    /// Files that upstreams need and that can't be used.
+    /// Files that upstreams or callbacks need and that can't be used.
     pub certificates: Vec<Diagnostic>,
+    pub files: Files,
 }
 
 /// What was read, and what is asked for more.
@@ -103,9 +106,11 @@ impl First {
         let prepared = prepare(Arc::new(config), Arc::new(Loaded::default()), web.clone()).await;
         let prepared = prepared.expect("nothing is served yet that a fault could end");
         let others = prepared.compiled.others.clone();
-        let certificates = broken(&prepared.certificates);
+        let mut certificates = broken(&prepared.certificates);
+        certificates.extend(prepared.files.as_ref().err().map(|problem| (**problem).clone()));
+        let files = prepared.files.as_ref().cloned().unwrap_or_default();
         let (in_force, loaded) = put_together(prepared, 1, &BTreeMap::new()).await;
-        First { in_force, read: Read { loaded, web }, others, certificates }
+        First { in_force, read: Read { loaded, web }, others, certificates, files }
     }
 
     /// The documents that nothing is served of, and that the config names.
@@ -245,10 +250,15 @@ impl Reloader {
             tracing::error!(code = problem.code.0, %problem, "an upstream can't be made, and stays as it was");
         }
         diagnostics.extend(certificates.iter().cloned());
+        let files = prepared.files.clone().map_err(|problem| {
+            tracing::error!(code = problem.code.0, %problem, "callbacks are sent as before");
+            diagnostics.push(*problem);
+        });
         let (in_force, loaded) = put_together(prepared, before.version + 1, &before.upstreams).await;
         diagnostics.extend(in_force.documents.iter().flat_map(|served| served.diagnostics.iter().cloned()));
         let whole = in_force.documents.iter().all(|served| served.state == State::Current);
-        let successful = whole && problems.is_empty() && certificates.is_empty() && unusable.is_empty();
+        let successful =
+            whole && problems.is_empty() && certificates.is_empty() && files.is_ok() && unusable.is_empty();
         let version = in_force.version;
         for gone in before
             .documents
@@ -267,7 +277,7 @@ impl Reloader {
             |operation| known.contains(operation),
             |name| before.upstreams.contains_key(name) || in_force.upstreams.contains_key(name),
         );
-        self.callbacks.configure(&in_force.config.callbacks);
+        self.callbacks.configure(&in_force.config.callbacks, files.ok());
         self.journal.configure(&in_force.config.journal);
         self.loaded = Arc::new(loaded);
         self.live.swap(in_force);
@@ -342,7 +352,8 @@ async fn prepare(config: Arc<Config>, previous: Arc<Loaded>, web: Arc<Web>) -> R
         let loaded = load::load(&config, &previous, &web);
         let compiled = load::compile(&config, &loaded);
         let certificates = tls::read(&config);
-        Prepared { config, loaded, compiled, certificates }
+        let files = Files::read(&config.callbacks);
+        Prepared { config, loaded, compiled, certificates, files }
     };
     tokio::task::spawn_blocking(work).await
 }
@@ -352,7 +363,7 @@ async fn put_together(
     version: u64,
     before: &BTreeMap<String, Arc<Upstream>>,
 ) -> (InForce, Loaded) {
-    let Prepared { config, loaded, compiled, certificates } = prepared;
+    let Prepared { config, loaded, compiled, certificates, files: _ } = prepared;
     let load::Compiled { mocks, reports, .. } = compiled;
     let upstreams = upstreams(&config, certificates, before).await;
     let upstream_of = |entry: usize| {

@@ -39,6 +39,12 @@ pub enum Blocked {
     Private { address: IpAddr, net: IpNet },
     #[error("{address} is public; `callbacks.allow: [public]` or `callbacks.allow: [{net}]` would allow it")]
     Public { address: IpAddr, net: IpNet },
+    #[error("{name} is refused by `callbacks.deny: [{entry}]`")]
+    DeniedName { name: String, entry: String },
+    #[error(
+        "`callbacks.allow: [public]` or `callbacks.allow: [{0}]` would allow {0}, which the proxy looks up"
+    )]
+    Name(String),
     #[error("{0} has no address")]
     Nowhere(String),
 }
@@ -172,6 +178,35 @@ impl Policy {
         addresses.iter().try_for_each(|address| self.check_one(host, *address, peer))
     }
 
+    /// The same for a call that goes through a proxy, which looks names up: of a name only what it says
+    /// itself can be known. The proxy has to see to the rest.
+    pub fn check_unresolved(
+        &self,
+        host: &Host<String>,
+        port: u16,
+        peer: Option<IpAddr>,
+    ) -> Result<(), Blocked> {
+        let name = match host {
+            Host::Ipv4(ip) => return self.check(host, &[SocketAddr::new((*ip).into(), port)], peer),
+            Host::Ipv6(ip) => return self.check(host, &[SocketAddr::new((*ip).into(), port)], peer),
+            Host::Domain(name) => name,
+        };
+        // RFC 6761, 6.3.
+        if name == "localhost" || name.ends_with(".localhost") {
+            return self.check(host, &[SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)], peer);
+        }
+        if let Some(entry) =
+            self.deny.iter().find(|entry| **entry == config::Target::Public || is_named(entry, name))
+        {
+            return Err(Blocked::DeniedName { name: name.clone(), entry: written(entry) });
+        }
+        let allowed = |entry: &config::Target| *entry == config::Target::Public || is_named(entry, name);
+        match self.allow.iter().any(allowed) {
+            true => Ok(()),
+            false => Err(Blocked::Name(name.clone())),
+        }
+    }
+
     fn check_one(
         &self,
         host: &Host<String>,
@@ -212,6 +247,17 @@ fn reaches(target: SocketAddr, own: SocketAddr) -> bool {
 /// Whether an address is this machine's own: only then can a socket be bound to it.
 fn is_local(address: IpAddr) -> bool {
     address.is_loopback() || UdpSocket::bind((address, 0)).is_ok()
+}
+
+/// Whether an entry is this name, or a name that it is below.
+fn is_named(entry: &config::Target, name: &str) -> bool {
+    match entry {
+        config::Target::Host(own) => own == name,
+        config::Target::Under(parent) => {
+            name.strip_suffix(parent.as_str()).is_some_and(|below| below.ends_with('.'))
+        }
+        _ => false,
+    }
 }
 
 /// As it stands in the config.
@@ -279,14 +325,9 @@ impl Reading {
             config::Target::Net(net) => net.contains(&self.address),
             config::Target::Host(name) => match name.parse::<IpAddr>() {
                 Ok(address) => self.address == address,
-                Err(_) => matches!(host, Host::Domain(host) if host == name),
+                Err(_) => matches!(host, Host::Domain(name) if is_named(entry, name)),
             },
-            config::Target::Under(parent) => match host {
-                Host::Domain(host) => {
-                    host.strip_suffix(parent.as_str()).is_some_and(|below| below.ends_with('.'))
-                }
-                Host::Ipv4(_) | Host::Ipv6(_) => false,
-            },
+            config::Target::Under(_) => matches!(host, Host::Domain(name) if is_named(entry, name)),
         }
     }
 

@@ -4,6 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::hmac;
+
+use crate::config::Secret;
+
 /// Names the chains of one process, so that none has the name of another's.
 pub(super) struct Run {
     name: String,
@@ -66,9 +72,89 @@ fn digits(number: u64, count: usize, out: &mut String) {
     }
 }
 
+/// The signatures of a call by all secrets, the first one first, so that a receiver may know the old one or
+/// the new one (Standard Webhooks, "Signature scheme"). None without a secret.
+pub(super) fn signatures(secrets: &[Secret], id: &str, timestamp: &str, body: &[u8]) -> Option<String> {
+    let sign = |secret: &Secret| {
+        let mut signed = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret.key()));
+        for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
+            signed.update(part);
+        }
+        format!("v1,{}", STANDARD.encode(signed.sign()))
+    };
+    let signatures: Vec<String> = secrets.iter().map(sign).collect();
+    (!signatures.is_empty()).then(|| signatures.join(" "))
+}
+
+/// A call's `traceparent`: a new span of the client's trace, else a new trace (W3C Trace Context, 3.2).
+pub(super) fn traceparent(of_client: Option<&str>) -> String {
+    let span = fastrand::u64(1..);
+    match of_client.and_then(trace) {
+        Some((trace, flags)) => format!("00-{trace}-{span:016x}-{flags}"),
+        None => format!("00-{:032x}-{span:016x}-01", fastrand::u128(1..)),
+    }
+}
+
+/// The trace's id and the flags. A version that is not known is read as far as it is (3.2.2.5, 4.3).
+fn trace(field: &str) -> Option<(&str, &str)> {
+    let mut parts = field.splitn(5, '-');
+    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |text: &str, length: usize| {
+        text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let zero = |text: &str| text.bytes().all(|byte| byte == b'0');
+    let ends = parts.next().is_none() || version != "00";
+    let formed = hex(version, 2) && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
+    (formed && ends && version != "ff" && !zero(trace) && !zero(span)).then_some((trace, flags))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signature_is_that_of_the_specification() {
+        // The example of the official libraries.
+        let secret: Secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap();
+        let other: Secret = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
+        let sign = |secrets: &[Secret]| {
+            signatures(secrets, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", br#"{"test": 2432232314}"#)
+        };
+        let expected = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+        assert_eq!(sign(std::slice::from_ref(&secret)).as_deref(), Some(expected));
+        let both = sign(&[other, secret]).unwrap();
+        let both: Vec<_> = both.split(' ').collect();
+        assert_eq!((both.len(), both[1]), (2, expected));
+        assert_eq!(sign(&[]), None);
+    }
+
+    #[track_caller]
+    fn check_trace(field: &str, expected: Option<(&str, &str)>) {
+        assert_eq!(trace(field), expected);
+    }
+
+    #[test]
+    fn the_trace_of_the_client_goes_on() {
+        const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+        check_trace(&format!("00-{TRACE}-00f067aa0ba902b7-00"), Some((TRACE, "00")));
+        check_trace(&format!("cc-{TRACE}-00f067aa0ba902b7-01-what-comes"), Some((TRACE, "01")));
+        for wrong in [
+            "",
+            "00-0-0-01",
+            &format!("00-{TRACE}-00f067aa0ba902b7-01-more"),
+            &format!("ff-{TRACE}-00f067aa0ba902b7-01"),
+            &format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)),
+            &format!("00-{TRACE}-0000000000000000-01"),
+            &format!("00-{}-00f067aa0ba902b7-01", TRACE.to_uppercase()),
+        ] {
+            check_trace(wrong, None);
+        }
+        let sent = traceparent(Some(&format!("00-{TRACE}-00f067aa0ba902b7-00")));
+        assert!(sent.starts_with(&format!("00-{TRACE}-")) && sent.ends_with("-00"), "{sent}");
+        assert!(!sent.contains("00f067aa0ba902b7"));
+        let lengths: Vec<_> = traceparent(None).split('-').map(str::len).collect();
+        assert_eq!(lengths, [2, 32, 16, 2]);
+    }
 
     #[test]
     fn ids_are_letters_and_digits_in_order() {

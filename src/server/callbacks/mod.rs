@@ -15,12 +15,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+pub use self::files::Files;
+use self::guard::Policy;
 use self::identity::{Id, Run};
 pub use self::record::{Attempt, Outcome, Record, State};
 use self::sender::{Flight, Report, Settings};
 use self::store::{Memory, Store};
 use self::task::{Question, Task};
 use super::fetch::Fetch;
+use super::loops::Loops;
 use crate::config;
 use crate::mock::callback::{Chain, Planned};
 
@@ -35,6 +38,8 @@ mod store;
 mod retry;
 
 mod identity;
+
+mod files;
 
 pub mod guard;
 
@@ -51,6 +56,7 @@ pub struct Callbacks {
     observer: Arc<dyn Observer>,
     store: Arc<dyn Store>,
     run: Arc<Run>,
+    loops: Arc<Loops>,
     own: Arc<[SocketAddr]>,
 }
 
@@ -108,6 +114,8 @@ pub struct Ticket {
 struct Current {
     settings: Arc<Settings>,
     limits: queue::Limits,
+    files: Files,
+    proxy: Option<config::Page>,
 }
 
 struct Counts {
@@ -129,8 +137,13 @@ const COMMIT: Duration = Duration::from_secs(5);
 
 impl Callbacks {
     /// Starts the queue's task on the current runtime. `own` is what Standin listens on.
-    pub fn start(config: &config::Callbacks, own: Vec<SocketAddr>, observer: Arc<dyn Observer>) -> Callbacks {
-        let (callbacks, task) = Self::new(config, own, observer);
+    pub fn start(
+        config: &config::Callbacks,
+        files: Files,
+        own: Vec<SocketAddr>,
+        observer: Arc<dyn Observer>,
+    ) -> Callbacks {
+        let (callbacks, task) = Self::new(config, files, own, observer);
         tokio::spawn(task);
         callbacks
     }
@@ -138,18 +151,18 @@ impl Callbacks {
     /// The same with the queue's task, which the caller runs. Until it does, nothing is sent.
     pub fn new(
         config: &config::Callbacks,
+        files: Files,
         own: Vec<SocketAddr>,
         observer: Arc<dyn Observer>,
     ) -> (Callbacks, impl Future<Output = ()> + Send + 'static) {
-        let fetch = Arc::new(Fetch::new());
-        Self::new_with(config, own, observer, move |flight, settings| {
-            let fetch = fetch.clone();
-            async move { sender::send(&fetch, &settings, flight).await }
+        Self::new_with(config, files, own, observer, |flight, settings| async move {
+            sender::send(&settings, flight).await
         })
     }
 
     fn new_with<S, F>(
         config: &config::Callbacks,
+        files: Files,
         own: Vec<SocketAddr>,
         observer: Arc<dyn Observer>,
         send: S,
@@ -169,11 +182,23 @@ impl Callbacks {
             oldest: AtomicU64::new(u64::MAX),
         });
         let store: Arc<dyn Store> = Arc::new(Memory);
-        let (settings, current) = watch::channel(Current::of(config, &own));
+        let loops = Arc::new(Loops::default());
+        let fetch = Arc::new(Fetch::with(files.authorities.clone(), config.proxy.clone()));
+        let first = Current::of(config, files, &own, loops.clone(), fetch);
+        let (settings, current) = watch::channel(first);
         let task = Task::new(current, counts.clone(), observer.clone(), store.clone(), send);
         let run = Arc::new(Run::new());
-        let callbacks =
-            Callbacks { inbox, questions, settings: Arc::new(settings), counts, observer, store, run, own };
+        let callbacks = Callbacks {
+            inbox,
+            questions,
+            settings: Arc::new(settings),
+            counts,
+            observer,
+            store,
+            run,
+            loops,
+            own,
+        };
         (callbacks, task.run(jobs, asked))
     }
 
@@ -220,9 +245,24 @@ impl Callbacks {
         }
     }
 
-    /// Puts a new config in force, for the calls that wait too. A chain keeps its pace.
-    pub fn configure(&self, config: &config::Callbacks) {
-        self.settings.send_replace(Current::of(config, &self.own));
+    /// Puts a new config in force, for the calls that wait too. A chain keeps its pace. Without `files`,
+    /// those before are used on.
+    pub fn configure(&self, config: &config::Callbacks, files: Option<Files>) {
+        self.settings.send_modify(|current| {
+            let files = files.unwrap_or_else(|| current.files.clone());
+            let same = files.authorities == current.files.authorities && config.proxy == current.proxy;
+            // Connections are kept, unless they were made in another way.
+            let fetch = match same {
+                true => current.settings.fetch.clone(),
+                false => Arc::new(Fetch::with(files.authorities.clone(), config.proxy.clone())),
+            };
+            *current = Current::of(config, files, &self.own, self.loops.clone(), fetch);
+        });
+    }
+
+    /// How requests are known that were sent by this process.
+    pub fn loops(&self) -> &Loops {
+        &self.loops
     }
 
     /// Sends nothing more, waits for what is in flight until `deadline`, and ends the task.
@@ -282,9 +322,24 @@ impl Drop for Ticket {
 }
 
 impl Current {
-    fn of(config: &config::Callbacks, own: &[SocketAddr]) -> Self {
+    fn of(
+        config: &config::Callbacks,
+        files: Files,
+        own: &[SocketAddr],
+        loops: Arc<Loops>,
+        fetch: Arc<Fetch>,
+    ) -> Self {
+        let settings = Settings {
+            policy: Policy::new(config, own),
+            base: config.base_url.clone(),
+            timeout: config.timeout,
+            secrets: files.secrets.clone(),
+            fetch,
+            proxy: config.proxy.as_ref().map(|page| page.url.clone()),
+            loops,
+        };
         let limits = queue::Limits { concurrency: config.concurrency, per_host: config.per_host };
-        Current { settings: Arc::new(Settings::new(config, own)), limits }
+        Current { settings: Arc::new(settings), limits, files, proxy: config.proxy.clone() }
     }
 }
 
@@ -355,7 +410,8 @@ mod tests {
                 Report { call: None, url: None, host: Some("a:80".to_owned()), end }
             }
         };
-        let (callbacks, task) = Callbacks::new_with(&config(queue), Vec::new(), heard.clone(), send);
+        let (callbacks, task) =
+            Callbacks::new_with(&config(queue), Files::default(), Vec::new(), heard.clone(), send);
         tokio::spawn(task);
         Bench { callbacks, heard, land }
     }
@@ -512,7 +568,7 @@ mod tests {
             bench.enqueue("op", "a", 99).await;
         }
         until(|| bench.callbacks.in_flight() == 4).await;
-        bench.callbacks.configure(&config::Callbacks { per_host: 5, ..config(99) });
+        bench.callbacks.configure(&config::Callbacks { per_host: 5, ..config(99) }, None);
         until(|| bench.callbacks.in_flight() == 5).await;
     }
 }

@@ -4,26 +4,31 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
 use tokio::time::Instant;
 use url::Url;
 
 use super::guard::{self, Policy, Target};
 use super::record::{Attempt, Code, Outcome};
-use super::{Client, Job};
-use crate::config;
+use super::{Client, Job, identity};
+use crate::config::Secret;
 use crate::mock::callback::Call;
 use crate::mock::message::Moment;
 use crate::server::fetch::{self, Failure, Fetch};
+use crate::server::loops::{CDN_LOOP, Loops};
 
 /// What the config says of sending, as it is now.
-#[derive(Debug)]
 pub(super) struct Settings {
     pub policy: Policy,
     pub base: Option<Url>,
     /// For one attempt, from the name to the answer's end.
     pub timeout: Duration,
+    pub secrets: Vec<Secret>,
+    pub fetch: Arc<Fetch>,
+    /// Calls are sent through it: it looks names up.
+    pub proxy: Option<Url>,
+    pub loops: Arc<Loops>,
 }
 
 /// Of one attempt, whatever the config says.
@@ -55,21 +60,15 @@ pub(super) enum End {
     Attempt { attempt: Attempt, retry_after: Option<Duration> },
 }
 
-impl Settings {
-    pub fn new(config: &config::Callbacks, own: &[SocketAddr]) -> Self {
-        Settings { policy: Policy::new(config, own), base: config.base_url.clone(), timeout: config.timeout }
-    }
-}
-
 /// Renders a call, if that was not done yet, and sends it once.
-pub(super) async fn send(fetch: &Fetch, settings: &Settings, flight: Flight) -> Report {
+pub(super) async fn send(settings: &Settings, flight: Flight) -> Report {
     let Flight { job, index, call } = flight;
     let rendered = match call {
         Some(call) => Ok(call),
         None => job.chain.render(index, moment()).map(Arc::new),
     };
     match rendered {
-        Ok(call) => deliver(fetch, settings, call, &job.id.call(index), &job.client).await,
+        Ok(call) => deliver(settings, call, &job.id.call(index), &job.client).await,
         Err(unresolved) => Report::never(Outcome::Unresolved, unresolved.to_string()),
     }
 }
@@ -84,28 +83,27 @@ fn since_epoch(time: SystemTime) -> Duration {
 }
 
 /// Sends a rendered call once. The target is looked up and checked by the newest settings.
-async fn deliver(fetch: &Fetch, settings: &Settings, call: Arc<Call>, id: &str, client: &Client) -> Report {
+async fn deliver(settings: &Settings, call: Arc<Call>, id: &str, client: &Client) -> Report {
     let base = settings.base.clone().or_else(|| Url::parse(&call.base).ok());
     let target = match guard::target(&call.url, base.as_ref()) {
         Ok(target) => target,
         Err(blocked) => return Report::never(Outcome::Blocked, blocked.to_string()),
     };
     let (host, url) = (Some(target.lane()), Some(target.url.to_string()));
-    let end = match attempt(fetch, settings, target, &call, id, client).await {
-        Ok(attempt) => End::Attempt { attempt, retry_after: None },
+    let end = match attempt(settings, target, &call, id, client).await {
+        Ok((attempt, retry_after)) => End::Attempt { attempt, retry_after },
         Err(blocked) => End::Never { outcome: Outcome::Blocked, reason: blocked.to_string() },
     };
     Report { call: Some(call), url, host, end }
 }
 
 async fn attempt(
-    fetch: &Fetch,
     settings: &Settings,
     target: Target,
     call: &Call,
     id: &str,
     client: &Client,
-) -> Result<Attempt, guard::Blocked> {
+) -> Result<(Attempt, Option<Duration>), guard::Blocked> {
     let (at, begun) = (SystemTime::now(), Instant::now());
     let deadline = begun + settings.timeout.min(LONGEST);
     let end = |result: Result<StatusCode, Failure>| Attempt {
@@ -117,19 +115,54 @@ async fn attempt(
         error: result.err().map(|failure| failure.message().to_owned()),
         duration: begun.elapsed(),
     };
-    let addresses = match fetch::resolve(&target.host, target.port, deadline).await {
+    let addresses = match addresses(settings, &target, client, deadline).await? {
         Ok(addresses) => addresses,
-        Err(failure) => return Ok(end(Err(failure))),
+        Err(failure) => return Ok((end(Err(failure)), None)),
     };
-    settings.policy.check(&target.host, &addresses, client.peer)?;
-    let headers = headers(call, id, at);
+    let headers = headers(settings, call, id, at, client);
     let request =
         fetch::Request { method: call.method.clone(), url: target.url, headers, body: call.body.clone() };
-    Ok(end(fetch.send(request, &addresses, deadline).await))
+    Ok(match settings.fetch.send(request, &addresses, deadline).await {
+        Ok(sent) => (end(Ok(sent.status)), retry_after(&sent.headers, at)),
+        Err(failure) => (end(Err(failure)), None),
+    })
+}
+
+/// Where the connection goes, once the target is checked.
+async fn addresses(
+    settings: &Settings,
+    target: &Target,
+    client: &Client,
+    deadline: Instant,
+) -> Result<Result<Vec<SocketAddr>, Failure>, guard::Blocked> {
+    if let Some(proxy) = &settings.proxy {
+        settings.policy.check_unresolved(&target.host, target.port, client.peer)?;
+        let host = proxy.host().map(|host| host.to_owned());
+        let (Some(host), Some(port)) = (host, proxy.port_or_known_default()) else {
+            return Ok(Ok(Vec::new()));
+        };
+        return Ok(fetch::resolve(&host, port, deadline).await);
+    }
+    let addresses = match fetch::resolve(&target.host, target.port, deadline).await {
+        Ok(addresses) => addresses,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    settings.policy.check(&target.host, &addresses, client.peer)?;
+    Ok(Ok(addresses))
+}
+
+/// What the receiver asks to wait: seconds, or until a date (RFC 9110, 10.2.3).
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are longer than anybody waits.
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::from(u32::MAX))));
+    }
+    httpdate::parse_http_date(text).ok().map(|date| date.duration_since(now).unwrap_or_default())
 }
 
 /// The call's own headers, without those that frame or route a message, and the identity.
-fn headers(call: &Call, id: &str, at: SystemTime) -> HeaderMap {
+fn headers(settings: &Settings, call: &Call, id: &str, at: SystemTime, client: &Client) -> HeaderMap {
     let mut headers = call.headers.clone();
     NOT_ITS_OWN.iter().for_each(|name| drop(headers.remove(*name)));
     let mut set = |name: &'static str, value: String| {
@@ -139,17 +172,26 @@ fn headers(call: &Call, id: &str, at: SystemTime) -> HeaderMap {
         }
     };
     set("webhook-id", id.to_owned());
-    set("webhook-timestamp", since_epoch(at).as_secs().to_string());
+    let timestamp = since_epoch(at).as_secs().to_string();
+    if let Some(signatures) = identity::signatures(&settings.secrets, id, &timestamp, &call.body) {
+        set("webhook-signature", signatures);
+    }
+    set("webhook-timestamp", timestamp);
     set("user-agent", format!("standin/{}", env!("CARGO_PKG_VERSION")));
-    set("traceparent", traceparent());
+    set("traceparent", identity::traceparent(client.trace.as_deref()));
     let expects_body = matches!(call.method, Method::POST | Method::PUT | Method::PATCH);
     if expects_body || !call.body.is_empty() {
         set("content-length", call.body.len().to_string());
     }
+    let hops = settings.loops.value(client.loops.as_deref());
+    headers.extend(hops.map(|value| (CDN_LOOP, value)));
     headers
 }
 
-const NOT_ITS_OWN: [&str; 11] = [
+const NOT_ITS_OWN: [&str; 14] = [
+    "cdn-loop",
+    "webhook-signature",
+    "tracestate",
     "host",
     "content-length",
     "transfer-encoding",
@@ -162,11 +204,6 @@ const NOT_ITS_OWN: [&str; 11] = [
     "trailer",
     "expect",
 ];
-
-/// A new trace (W3C Trace Context, 3.2): neither of its ids may be zero.
-fn traceparent() -> String {
-    format!("00-{:032x}-{:016x}-01", fastrand::u128(1..), fastrand::u64(1..))
-}
 
 impl Report {
     fn never(outcome: Outcome, reason: String) -> Self {
@@ -181,11 +218,20 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::config;
     use crate::server::callbacks::identity::Run;
 
     fn settings(allow: config::Target) -> Settings {
         let config = config::Callbacks { allow: vec![allow], ..config::Callbacks::default() };
-        Settings::new(&config, &[])
+        Settings {
+            policy: Policy::new(&config, &[]),
+            base: None,
+            timeout: config.timeout,
+            secrets: vec!["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap()],
+            fetch: Arc::new(Fetch::new()),
+            proxy: None,
+            loops: Arc::default(),
+        }
     }
 
     fn call(url: String) -> Call {
@@ -214,8 +260,8 @@ mod tests {
         String::from_utf8(got).unwrap()
     }
 
-    async fn deliver_one(fetch: &Fetch, settings: &Settings, call: Call) -> Report {
-        deliver(fetch, settings, call.into(), &Run::new().next().call(0), &Client::default()).await
+    async fn deliver_one(settings: &Settings, call: Call) -> Report {
+        deliver(settings, call.into(), &Run::new().next().call(0), &Client::default()).await
     }
 
     /// The status or the word that came back.
@@ -240,8 +286,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let call = call(format!("http://127.0.0.1:{port}/hook?a=b"));
         let settings = settings(config::Target::Private);
-        let fetch = Fetch::new();
-        let (report, got) = tokio::join!(deliver_one(&fetch, &settings, call), receive(listener, status));
+        let (report, got) = tokio::join!(deliver_one(&settings, call), receive(listener, status));
         (report, got, port)
     }
 
@@ -262,6 +307,14 @@ mod tests {
         assert!(id.len() == 26 && id.bytes().all(|b| b.is_ascii_alphanumeric()), "{id}");
         let sent: u64 = fields["webhook-timestamp"].parse().unwrap();
         assert!(since_epoch(SystemTime::now()).as_secs().abs_diff(sent) < 10);
+        let signed = format!("{}.{}.hello", fields["webhook-id"], fields["webhook-timestamp"]);
+        let secret: Secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap();
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.key());
+        let signature = fields["webhook-signature"].strip_prefix("v1,").unwrap();
+        let signature =
+            base64::Engine::decode(&base64::engine::general_purpose::STANDARD, signature).unwrap();
+        ring::hmac::verify(&key, signed.as_bytes(), &signature).unwrap();
+        assert!(fields["cdn-loop"].starts_with("standin-"));
         let trace: Vec<_> = fields["traceparent"].split('-').map(str::len).collect();
         assert_eq!(trace, [2, 32, 16, 2]);
     }
@@ -272,7 +325,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         drop(listener);
         let settings = settings(config::Target::Private);
-        let report = deliver_one(&Fetch::new(), &settings, call(format!("http://{address}/"))).await;
+        let report = deliver_one(&settings, call(format!("http://{address}/"))).await;
         let End::Attempt { attempt, .. } = report.end else { panic!("it was tried") };
         assert_eq!(attempt.code, Code::Word("connect"));
         assert!(attempt.reason().starts_with("connect: "));
@@ -284,11 +337,29 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let settings = settings(config::Target::Public);
         for url in [format!("http://{address}/"), format!("http://localhost:{}/", address.port())] {
-            let report = deliver_one(&Fetch::new(), &settings, call(url)).await;
+            let report = deliver_one(&settings, call(url)).await;
             check_blocked(&report, "`callbacks.allow: [private]`");
         }
-        let report = deliver_one(&Fetch::new(), &settings, call("gopher://a/".into())).await;
+        let report = deliver_one(&settings, call("gopher://a/".into())).await;
         check_blocked(&report, "only http and https");
         listener.into_std().unwrap().accept().unwrap_err();
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_700);
+        let check = |text: &str, expected: Option<u64>| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
+            assert_eq!(retry_after(&headers, now), expected.map(Duration::from_secs), "{text}");
+        };
+        check("120", Some(120));
+        check("99999999999999999999", Some(u64::from(u32::MAX)));
+        check("Sun, 06 Nov 1994 08:49:37 GMT", Some(77));
+        check("Sunday, 06-Nov-94 08:49:37 GMT", Some(77));
+        check("Sun Nov  6 08:49:37 1994", Some(77));
+        check("Sun, 06 Nov 1994 08:00:00 GMT", Some(0));
+        for text in ["", "-1", "1.5", "soon"] {
+            check(text, None);
+        }
     }
 }

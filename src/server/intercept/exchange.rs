@@ -13,6 +13,7 @@ use pingora::prelude::{Error, ErrorType, Session};
 use crate::mock::problem::Problem;
 use crate::server::callbacks::Client;
 use crate::server::field::is_stream;
+use crate::server::loops::Loops;
 
 /// What is left of a body that nobody needs is read for this long, to keep the connection.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -34,8 +35,8 @@ pub enum Read {
 pub fn client(session: &Session, exchange: Option<Arc<str>>) -> Client {
     let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
     let headers = &session.req_header().headers;
-    let field = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(Into::into);
-    Client { peer, exchange, trace: field("traceparent"), loops: field("cdn-loop") }
+    let trace = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    Client { peer, exchange, trace: trace.map(Into::into), loops: Loops::before(headers).map(Into::into) }
 }
 
 /// Nobody needs the body: it does not end the connection.

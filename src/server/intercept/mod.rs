@@ -25,6 +25,7 @@ use super::flight::{Flight, InFlight};
 use super::in_force::InForce;
 use super::journal::{Ending, Journal, Reason, Recording};
 use super::live::Cell;
+use super::loops::{CDN_LOOP, Loops};
 use super::metrics::{Metrics, Source, UNLISTED};
 use super::upstream::Upstream;
 use crate::config::{Changes, Limits, Mode};
@@ -190,6 +191,10 @@ impl Intercept {
         for name in own {
             request.remove_header(&name);
         }
+        let loops = self.callbacks.loops();
+        if let Some(hops) = loops.value(Loops::before(&request.headers).as_deref()) {
+            request.insert_header(CDN_LOOP, hops)?;
+        }
         if let Some(fields) = ctx.changes().find_map(|changes| changes.request.as_ref()) {
             change::fields(request, fields)?;
         }
@@ -340,6 +345,10 @@ impl Intercept {
         let request = session.req_header();
         if let Some(problem) = over_limits(request, &live.config.limits).or_else(|| malformed(request)) {
             return Decision::Refuse(problem);
+        }
+        if self.callbacks.loops().detect(&request.headers) {
+            let detail = "it has this process in its `cdn-loop`: an upstream, or where a callback goes, leads back here";
+            return Decision::Refuse(Problem::new(problem::LOOP, detail));
         }
         let head = head(session);
         match live.mocks.find(&head) {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::catch_unwind;
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use pingora::protocols::tls::CaType;
@@ -14,16 +13,10 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::config::{self, Config, Scheme};
 use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::server::named::File;
 
-/// A PEM file of `upstreams.NAME.tls` that can't be read.
-pub const UNREADABLE: Code = Code("SI0020");
-/// A PEM file of `upstreams.NAME.tls` without what it is for.
-pub const UNUSABLE: Code = Code("SI0021");
 /// `upstreams.NAME.tls.verify` is off.
 pub const UNVERIFIED: Code = Code("SI0022");
-
-/// Bytes of a PEM file. The authorities of a system are 220 KB.
-const LARGEST: u64 = 4 << 20;
 
 /// A certificate that signs nothing, and whose key nobody has.
 const NOBODY: &[u8] = include_bytes!("nobody.pem");
@@ -100,7 +93,7 @@ impl Tls {
         let mut tls = Tls::default();
         if let Some(path) = &config.ca {
             let file = File::read(format!("upstreams.{name}.tls.ca"), path)?;
-            tls.ca = Some(file.authorities()?);
+            tls.ca = Some(authorities(&file)?);
             tls.texts[0] = file.bytes;
         } else if !config.verify {
             // pingora wants an authority even where none is asked, and the system may have none.
@@ -117,46 +110,15 @@ impl Tls {
     }
 }
 
-/// A file that a key of the config names.
-struct File<'p> {
-    key: String,
-    path: &'p Path,
-    bytes: Vec<u8>,
-}
+const PEM: &str = "PEM has `-----BEGIN CERTIFICATE-----` or `-----BEGIN PRIVATE KEY-----`";
 
-impl<'p> File<'p> {
-    fn read(key: String, path: &'p Path) -> Result<Self, Box<Diagnostic>> {
-        let failed = |why: String| {
-            let message = format!("`{key}`: {} can't be read: {why}", path.display());
-            let problem = Diagnostic::new(Severity::Error, UNREADABLE, message);
-            Box::new(problem.hint("name a PEM file; its path is relative to the config file's folder"))
-        };
-        let found = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?;
-        // To open a pipe could wait for ever.
-        if !found.is_file() {
-            return Err(failed("it is no file".to_owned()));
-        }
-        if found.len() > LARGEST {
-            return Err(failed(format!("it has {} bytes, and {LARGEST} are read at most", found.len())));
-        }
-        let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-        Ok(File { key, path, bytes })
-    }
-
-    fn authorities(&self) -> Result<Arc<CaType>, Box<Diagnostic>> {
-        let found = certificates(&self.bytes);
-        let mut store = RootCertStore::empty();
-        let readable = found.iter().all(|certificate| store.add(certificate.clone()).is_ok());
-        match of_der(found) {
-            Some(authorities) if readable => Ok(authorities.into()),
-            _ => Err(self.unusable("has no certificate of an authority that can be read")),
-        }
-    }
-
-    fn unusable(&self, why: &str) -> Box<Diagnostic> {
-        let message = format!("`{}`: {} {why}", self.key, self.path.display());
-        let problem = Diagnostic::new(Severity::Error, UNUSABLE, message);
-        Box::new(problem.hint("PEM has `-----BEGIN CERTIFICATE-----` or `-----BEGIN PRIVATE KEY-----`"))
+fn authorities(file: &File<'_>) -> Result<Arc<CaType>, Box<Diagnostic>> {
+    let found = certificates(&file.bytes);
+    let mut store = RootCertStore::empty();
+    let readable = found.iter().all(|certificate| store.add(certificate.clone()).is_ok());
+    match of_der(found) {
+        Some(authorities) if readable => Ok(authorities.into()),
+        _ => Err(file.unusable("has no certificate of an authority that can be read", PEM)),
     }
 }
 
@@ -164,9 +126,9 @@ fn client(cert: &File<'_>, key: &File<'_>) -> Result<Arc<CertKey>, Box<Diagnosti
     let chain = certificates(&cert.bytes);
     let whole = of_der(chain.clone()).is_some();
     if !whole {
-        return Err(cert.unusable("has no certificate that can be read"));
+        return Err(cert.unusable("has no certificate that can be read", PEM));
     }
-    let no_key = || key.unusable("has no private key that can be read");
+    let no_key = || key.unusable("has no private key that can be read", PEM);
     let private = PrivateKeyDer::from_pem_slice(&key.bytes).map_err(|_| no_key())?;
     let der = private.secret_der().to_vec();
     // Of its bytes alone pingora tells again what kind of key it is.
@@ -175,7 +137,8 @@ fn client(cert: &File<'_>, key: &File<'_>) -> Result<Arc<CertKey>, Box<Diagnosti
         .with_safe_default_protocol_versions()
         .map(|builder| builder.with_root_certificates(RootCertStore::empty()))
         .and_then(|builder| builder.with_client_auth_cert(chain.clone(), again));
-    taken.map_err(|error| key.unusable(&format!("does not go with {}: {error}", cert.path.display())))?;
+    taken
+        .map_err(|error| key.unusable(&format!("does not go with {}: {error}", cert.path.display()), PEM))?;
     let chain = chain.iter().map(|certificate| certificate.to_vec()).collect();
     Ok(Arc::new(CertKey::new(chain, der)))
 }
@@ -195,6 +158,8 @@ fn of_der(certificates: Vec<CertificateDer<'static>>) -> Option<Vec<WrappedX509>
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use rcgen::{CertifiedKey, generate_simple_self_signed};
 
     use super::*;
