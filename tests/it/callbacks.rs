@@ -423,7 +423,8 @@ async fn a_receiver_that_fails_does_not_stop_the_chain() {
         callback("c-moving", "{$request.body#/moving}", "{}", ""),
         callback("d-fine", "{$request.body#/fine}", "{}", ""),
     ];
-    let standin = serving(&orders(&callbacks.concat()), FAST).await;
+    let config = "callbacks: {delay: 20ms, retry: []}\n";
+    let standin = serving(&orders(&callbacks.concat()), config).await;
     let body = json!({
         "failing": failing.url(), "refusing": closed.url(), "moving": moving.url(), "fine": receiver.url(),
     });
@@ -456,11 +457,114 @@ async fn a_receiver_that_never_answers_times_out() {
     let gate = Gate::closed();
     let held = gate.clone();
     let silent = Receiver::answering(move |_| Reply::new(200, "").after(&held)).await;
-    let config = "callbacks: {delay: 1ms, timeout: 200ms}\n";
+    let config = "callbacks: {delay: 1ms, timeout: 200ms, retry: []}\n";
     let standin = serving(&orders(&to_query("a", "")), config).await;
     order(&standin, &silent.url()).await;
     assert_eq!(outcomes(&standin, 1).await, [("a".to_owned(), "failed".to_owned())]);
     standin.counts(1.0, "standin_callback_attempts_total", &[("code", "timeout")]).await;
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again_with_the_same_bytes_and_name() {
+    let first = std::sync::atomic::AtomicBool::new(true);
+    let receiver = Receiver::answering(move |_| {
+        Reply::new(if first.swap(false, std::sync::atomic::Ordering::SeqCst) { 503 } else { 200 }, "")
+    })
+    .await;
+    let callbacks = callback("a", "{$request.query.cb}", "{at: '{{ now() }}', id: '{{ uuid() }}'}", "");
+    let config = "callbacks: {delay: 1ms, retry: [30ms], secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw}\n";
+    let standin = serving(&orders(&callbacks), config).await;
+    order(&standin, &receiver.url()).await;
+    let calls = receiver.expect(2).await;
+    assert!(calls[1].at - calls[0].at >= Duration::from_millis(30));
+    assert_eq!(calls[0].text(), calls[1].text());
+    for name in ["webhook-id", "content-type"] {
+        assert_eq!(calls[0].header(name), calls[1].header(name), "{name}");
+    }
+    assert!(calls[1].header("webhook-signature").expect("it is signed").starts_with("v1,"));
+    assert_ne!(calls[0].header("traceparent"), calls[1].header("traceparent"));
+    assert_eq!(outcomes(&standin, 1).await, [("a".to_owned(), "delivered".to_owned())]);
+    let done = &standin.calls_done(1).await[0];
+    let codes: Vec<_> =
+        done["attempts"].as_array().expect("attempts").iter().map(|one| &one["code"]).collect();
+    assert_eq!(codes, [503, 200]);
+    assert_eq!(done["id"].as_str(), calls[0].header("webhook-id"));
+}
+
+#[tokio::test]
+async fn refusals_are_final() {
+    let receiver = Receiver::answering(|_| Reply::new(410, "")).await;
+    let standin = serving(&orders(&to_query("a", "")), "callbacks: {delay: 1ms, retry: [1ms, 1ms]}\n").await;
+    order(&standin, &receiver.url()).await;
+    assert_eq!(outcomes(&standin, 1).await, [("a".to_owned(), "failed".to_owned())]);
+    assert_eq!(receiver.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn the_trace_of_the_client_goes_on_and_nothing_else_of_it() {
+    let receiver = Receiver::start().await;
+    let standin = serving(&orders(&to_query("a", "")), FAST).await;
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let request = post(&format!("/orders/7?cb={}", receiver.url()), "{}")
+        .header("traceparent", trace)
+        .header("tracestate", "a=b")
+        .header("cookie", "secret=1")
+        .header("cdn-loop", "other.example");
+    standin.send(request).await;
+    let calls = receiver.expect(1).await;
+    let sent = calls[0].header("traceparent").expect("a trace");
+    assert!(sent.starts_with(&trace[..36]) && sent != trace, "{sent}");
+    let hops = calls[0].header("cdn-loop").expect("its hops");
+    assert!(hops.starts_with("other.example, standin-"), "{hops}");
+    assert_eq!((calls[0].header("tracestate"), calls[0].header("cookie")), (None, None));
+    // What comes back is known.
+    let back = post("/orders/7", "{}").header("cdn-loop", hops);
+    standin.send(back).await.is_problem(508, "loop");
+}
+
+#[tokio::test]
+async fn an_upstream_that_leads_back_is_a_loop() {
+    // It hands what it gets to where it came from.
+    let back = std::sync::Arc::new(std::sync::OnceLock::<std::net::SocketAddr>::new());
+    let to = back.clone();
+    let upstream = RawUpstream::start(move |mut stream| {
+        let to = *to.get().expect("Standin listens");
+        async move {
+            let mut own = tokio::net::TcpStream::connect(to).await.expect("a connection");
+            tokio::io::copy_bidirectional(&mut stream, &mut own).await.ok();
+        }
+    })
+    .await;
+    let standin = Standin::with()
+        .paths("/b: {get: {responses: {204: {description: d}}}}")
+        .upstream(upstream.url())
+        .start()
+        .await;
+    back.set(standin.data).expect("once");
+    assert_eq!(standin.send(get("/a")).await.status, 508);
+}
+
+#[tokio::test]
+async fn calls_go_through_the_proxy_of_the_config() {
+    let proxy = Receiver::start().await;
+    let config = format!(
+        "callbacks: {{delay: 1ms, proxy: '{}', allow: [public]}}\n",
+        proxy.url().replace("http://", "http://me:pass@")
+    );
+    let standin = serving(&orders(&to_query("a", "")), &config).await;
+    order(&standin, "http://receiver.example").await;
+    let calls = proxy.expect(1).await;
+    assert_eq!(calls[0].target, "http://receiver.example/a");
+    assert_eq!(calls[0].header("proxy-authorization"), Some("Basic bWU6cGFzcw=="));
+    // What can be known is still refused.
+    for url in
+        ["http://127.0.0.1:1", "http://localhost:1", "http://[::ffff:10.0.0.1]:1", "http://169.254.169.254"]
+    {
+        order(&standin, url).await;
+    }
+    let found = outcomes(&standin, 5).await;
+    let blocked = found.iter().filter(|(_, outcome)| outcome == "blocked").count();
+    assert_eq!((blocked, proxy.calls().len()), (4, 1));
 }
 
 #[tokio::test]

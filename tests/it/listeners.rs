@@ -244,7 +244,7 @@ async fn a_url_of_ours_is_https_over_tls() {
         /where: {post: {responses: {'200': {description: ok, content: {application/json: {example: {}}}}}, callbacks: {done: {'{$url}/back': {post: {responses: {'200': {description: ok}}}}}}}}
     ";
     let pair = Pair::new();
-    let config = format!("listen: {TLS}\nadmin: 127.0.0.1:0\ncallbacks: {{delay: 1ms}}\n");
+    let config = format!("listen: {TLS}\nadmin: 127.0.0.1:0\ncallbacks: {{delay: 1ms, retry: []}}\n");
     let standin = Standin::with()
         .without_addresses()
         .paths(paths)

@@ -33,6 +33,8 @@ mod sender;
 
 mod queue;
 
+mod breaker;
+
 mod store;
 
 mod retry;

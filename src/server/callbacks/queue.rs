@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::breaker::Breaker;
 use crate::config::Order;
 
 /// Chains that are not done, each with what its owner needs to know of it.
@@ -23,11 +24,15 @@ pub(super) struct Queue<T> {
     timers: BinaryHeap<Reverse<(Instant, Turn)>>,
     /// Due, without a receiver: they need no room.
     nowhere: VecDeque<Turn>,
-    /// Only receivers with calls that are due or in flight.
+    /// Receivers with calls that are due or in flight, and some that failed not long ago.
     lanes: HashMap<Lane, Traffic>,
+    /// When rests of receivers end.
+    rests: BinaryHeap<Reverse<(Instant, Lane)>>,
     /// Lanes with a call to send and room to send it, by turns.
     ready: VecDeque<Lane>,
     flying: usize,
+    /// Nothing goes out.
+    paused: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,16 +79,24 @@ pub(super) struct Entry<T> {
     steps: Box<[(Step, State)]>,
 }
 
-#[derive(Default)]
 struct Traffic {
     waiting: VecDeque<Turn>,
     flying: usize,
     /// It is in `ready`.
     listed: bool,
+    breaker: Breaker,
+    touched: Instant,
 }
 
 /// A document may say any wait; a clock can't go on for ever.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// A call that is due waits so long for a receiver that rests.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// Receivers without calls whose failures are remembered, and for how long.
+const REMEMBERED: usize = 1024;
+const MEMORY: Duration = Duration::from_secs(10 * 60);
 
 impl<T> Queue<T> {
     pub fn new(limits: Limits) -> Self {
@@ -94,8 +107,10 @@ impl<T> Queue<T> {
             timers: BinaryHeap::new(),
             nowhere: VecDeque::new(),
             lanes: HashMap::new(),
+            rests: BinaryHeap::new(),
             ready: VecDeque::new(),
             flying: 0,
+            paused: false,
         }
     }
 
@@ -108,17 +123,38 @@ impl<T> Queue<T> {
         self.numbered
     }
 
+    /// Takes one call of a chain that is done; it is due now.
+    pub fn push_again(&mut self, now: Instant, call: usize, step: Step, chain: T) -> Turn {
+        self.numbered += 1;
+        let turn = Turn { chain: self.numbered, call };
+        let nothing = || (Step { wait: Duration::ZERO, lane: None }, State::Done);
+        let mut steps: Box<[_]> = std::iter::repeat_with(nothing).take(call + 1).collect();
+        steps[call] = (step, State::Behind);
+        self.chains.insert(self.numbered, Entry { chain, begun: now, order: Order::Finished, steps });
+        self.schedule(now, turn);
+        turn
+    }
+
     /// The call to send now, if there is one with room for it. It is in flight from here on, until
-    /// [`Queue::finished`].
+    /// [`Queue::again`] or [`Queue::finished`].
     pub fn next(&mut self, now: Instant) -> Option<Turn> {
+        if self.paused {
+            return None;
+        }
         while let Some(Reverse((due, turn))) = self.timers.peek().copied() {
             if due > now {
                 break;
             }
             self.timers.pop();
-            self.line_up(turn);
+            self.line_up(now, due, turn);
         }
-        let turn = self.nowhere.pop_front().or_else(|| self.take_from_a_lane())?;
+        while self.rests.peek().is_some_and(|Reverse((until, _))| *until <= now) {
+            let Some(Reverse((_, lane))) = self.rests.pop() else { break };
+            if let Some(traffic) = self.lanes.get_mut(&lane) {
+                traffic.list(now, &lane, &self.limits, &mut self.ready);
+            }
+        }
+        let turn = self.nowhere.pop_front().or_else(|| self.take_from_a_lane(now))?;
         if self.set(turn, State::Flying)? == Order::Started {
             // Only what is behind is scheduled, so an attempt after the first changes nothing here.
             self.schedule(now, Turn { call: turn.call + 1, ..turn });
@@ -126,9 +162,46 @@ impl<T> Queue<T> {
         Some(turn)
     }
 
+    /// Lets nothing out until it is called again with false.
+    pub fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
     /// When [`Queue::next`] may have something that it has not now, unless a call is finished before.
     pub fn wake(&self) -> Option<Instant> {
-        self.timers.peek().map(|Reverse((due, _))| *due)
+        if self.paused {
+            return None;
+        }
+        let timer = self.timers.peek().map(|Reverse((due, _))| *due);
+        let rest = self.rests.peek().map(|Reverse((until, _))| *until);
+        timer.into_iter().chain(rest).min()
+    }
+
+    /// The receiver of a call that is in flight answered.
+    pub fn answered(&mut self, turn: Turn) {
+        if let Some(traffic) = self.lane(turn).and_then(|lane| self.lanes.get_mut(&lane)) {
+            traffic.breaker.answered();
+        }
+    }
+
+    /// The receiver of a call that is in flight failed. Says which others have waited for it in vain: they
+    /// are not to wait any longer.
+    pub fn failed(&mut self, now: Instant, turn: Turn) -> Vec<Turn> {
+        let Some(lane) = self.lane(turn) else { return Vec::new() };
+        let Some(traffic) = self.lanes.get_mut(&lane) else { return Vec::new() };
+        let Some(until) = traffic.breaker.failed(now) else { return Vec::new() };
+        self.rests.push(Reverse((until, lane)));
+        let chains = &self.chains;
+        let waits_in_vain = |turn: &Turn| {
+            let entry = chains.get(&turn.chain);
+            let state = entry.and_then(|entry| entry.steps.get(turn.call)).map(|(_, state)| *state);
+            matches!(state, Some(State::Due(due)) if due + PATIENCE < now)
+        };
+        traffic.waiting.iter().copied().filter(waits_in_vain).collect()
     }
 
     /// The call is tried again after a wait; until then it is not in flight.
@@ -138,18 +211,39 @@ impl<T> Queue<T> {
             return;
         }
         if let Some(lane) = self.lane(turn) {
-            self.leave(&lane);
+            self.leave(now, &lane);
         }
         self.timers.push(Reverse((due, turn)));
     }
 
-    /// The call had its final outcome. The chain comes back with its last call.
-    pub fn finished(&mut self, now: Instant, turn: Turn) -> Option<T> {
-        let order = self.set(turn, State::Done)?;
-        if let Some(lane) = self.lane(turn) {
-            self.leave(&lane);
+    /// A call that waits for its time is due now. Whether it was one.
+    pub fn hasten(&mut self, now: Instant, turn: Turn) -> bool {
+        let Some(State::Due(due)) = self.state(turn) else { return false };
+        if due > now {
+            self.set(turn, State::Due(now));
+            self.timers.push(Reverse((now, turn)));
         }
-        if order == Order::Finished {
+        true
+    }
+
+    /// The call had its final outcome, from wherever it was. The chain comes back with its last call.
+    pub fn finished(&mut self, now: Instant, turn: Turn) -> Option<T> {
+        let before = self.state(turn)?;
+        let order = self.set(turn, State::Done)?;
+        match (before, self.lane(turn)) {
+            (State::Flying, Some(lane)) => self.leave(now, &lane),
+            (State::Due(_), Some(lane)) => {
+                if let Some(traffic) = self.lanes.get_mut(&lane) {
+                    traffic.waiting.retain(|waiting| *waiting != turn);
+                }
+            }
+            _ => {}
+        }
+        // What follows waits for what is before it, so nothing follows what is behind another call.
+        if before != State::Behind
+            && before != State::Done
+            && (order == Order::Finished || matches!(before, State::Due(_)))
+        {
             self.schedule(now, Turn { call: turn.call + 1, ..turn });
         }
         let done = self.chains[&turn.chain].steps.iter().all(|(_, state)| *state == State::Done);
@@ -159,6 +253,7 @@ impl<T> Queue<T> {
     /// Gives up every call that is not in flight, and says which.
     pub fn cancel(&mut self) -> Vec<Turn> {
         self.timers.clear();
+        self.rests.clear();
         self.nowhere.clear();
         self.ready.clear();
         self.lanes.retain(|_, traffic| {
@@ -178,10 +273,10 @@ impl<T> Queue<T> {
         cancelled
     }
 
-    pub fn limit(&mut self, limits: Limits) {
+    pub fn limit(&mut self, now: Instant, limits: Limits) {
         self.limits = limits;
         for (lane, traffic) in &mut self.lanes {
-            traffic.list(lane, &limits, &mut self.ready);
+            traffic.list(now, lane, &limits, &mut self.ready);
         }
     }
 
@@ -208,50 +303,71 @@ impl<T> Queue<T> {
         })
     }
 
+    /// Begins the wait of this call, or of the next one of its chain that nobody has cancelled.
     fn schedule(&mut self, now: Instant, turn: Turn) {
         let Some(entry) = self.chains.get_mut(&turn.chain) else { return };
-        let Some((step, state @ State::Behind)) = entry.steps.get_mut(turn.call) else { return };
+        let mut rest = entry.steps.iter_mut().enumerate().skip(turn.call);
+        let Some((call, (step, state))) = rest.find(|(_, (_, state))| *state != State::Done) else { return };
+        if *state != State::Behind {
+            return;
+        }
         let due = now + step.wait.min(LONGEST);
         *state = State::Due(due);
-        self.timers.push(Reverse((due, turn)));
+        self.timers.push(Reverse((due, Turn { call, ..turn })));
     }
 
-    fn line_up(&mut self, turn: Turn) {
+    /// A call whose time has come; `due` is what its timer says, which may be of an earlier wait.
+    fn line_up(&mut self, now: Instant, due: Instant, turn: Turn) {
         let Some(entry) = self.chains.get(&turn.chain) else { return };
-        let Some(lane) = &entry.steps[turn.call].0.lane else {
+        let (step, state) = &entry.steps[turn.call];
+        if *state != State::Due(due) {
+            return;
+        }
+        let Some(lane) = &step.lane else {
             self.nowhere.push_back(turn);
             return;
         };
-        let traffic = self.lanes.entry(lane.clone()).or_default();
+        let traffic = self.lanes.entry(lane.clone()).or_insert_with(|| Traffic::new(now));
         traffic.waiting.push_back(turn);
-        traffic.list(lane, &self.limits, &mut self.ready);
+        traffic.list(now, lane, &self.limits, &mut self.ready);
     }
 
-    fn take_from_a_lane(&mut self) -> Option<Turn> {
+    fn take_from_a_lane(&mut self, now: Instant) -> Option<Turn> {
         while self.flying < self.limits.concurrency {
             let lane = self.ready.pop_front()?;
             let Some(traffic) = self.lanes.get_mut(&lane) else { continue };
             traffic.listed = false;
-            if traffic.flying >= self.limits.per_host {
+            if !traffic.has_room(now, &self.limits) {
                 continue;
             }
             let Some(turn) = traffic.waiting.pop_front() else { continue };
             traffic.flying += 1;
             self.flying += 1;
-            traffic.list(&lane, &self.limits, &mut self.ready);
+            traffic.list(now, &lane, &self.limits, &mut self.ready);
             return Some(turn);
         }
         None
     }
 
-    fn leave(&mut self, lane: &Lane) {
+    fn leave(&mut self, now: Instant, lane: &Lane) {
         self.flying -= 1;
         let Some(traffic) = self.lanes.get_mut(lane) else { return };
         traffic.flying -= 1;
-        traffic.list(lane, &self.limits, &mut self.ready);
-        if traffic.flying == 0 && traffic.waiting.is_empty() {
+        traffic.touched = now;
+        traffic.list(now, lane, &self.limits, &mut self.ready);
+        let idle = traffic.is_idle();
+        if idle && traffic.breaker.is_well() {
             self.lanes.remove(lane);
+        } else if idle && self.lanes.len() > REMEMBERED {
+            self.lanes.retain(|_, traffic| !traffic.is_idle() || traffic.touched + MEMORY > now);
+            if self.lanes.len() > 2 * REMEMBERED {
+                self.lanes.retain(|_, traffic| !traffic.is_idle());
+            }
         }
+    }
+
+    pub fn state(&self, turn: Turn) -> Option<State> {
+        self.chains.get(&turn.chain)?.steps.get(turn.call).map(|(_, state)| *state)
     }
 
     fn lane(&self, turn: Turn) -> Option<Lane> {
@@ -267,9 +383,22 @@ impl<T> Queue<T> {
 }
 
 impl Traffic {
+    fn new(now: Instant) -> Self {
+        let (waiting, breaker) = (VecDeque::new(), Breaker::default());
+        Traffic { waiting, flying: 0, listed: false, breaker, touched: now }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.flying == 0 && self.waiting.is_empty()
+    }
+
+    fn has_room(&self, now: Instant, limits: &Limits) -> bool {
+        self.flying < self.breaker.room(now, limits.per_host)
+    }
+
     /// Puts itself at the end of the row of lanes, if it has a call to send and room for it.
-    fn list(&mut self, lane: &Lane, limits: &Limits, ready: &mut VecDeque<Lane>) {
-        if !self.listed && !self.waiting.is_empty() && self.flying < limits.per_host {
+    fn list(&mut self, now: Instant, lane: &Lane, limits: &Limits, ready: &mut VecDeque<Lane>) {
+        if !self.listed && !self.waiting.is_empty() && self.has_room(now, limits) {
             self.listed = true;
             ready.push_back(lane.clone());
         }
@@ -396,9 +525,9 @@ mod tests {
             queue.push(now, Order::Finished, steps("a"), "");
         }
         check(&mut queue, now + SECOND, &[(1, 0)]);
-        queue.limit(Limits { concurrency: 2, per_host: 9 });
+        queue.limit(now, Limits { concurrency: 2, per_host: 9 });
         check(&mut queue, now + SECOND, &[(2, 0)]);
-        queue.limit(Limits { concurrency: 1, per_host: 1 });
+        queue.limit(now, Limits { concurrency: 1, per_host: 1 });
         queue.finished(now + SECOND, turn(1, 0));
         check(&mut queue, now + SECOND, &[]);
         queue.finished(now + SECOND, turn(2, 0));
@@ -414,5 +543,112 @@ mod tests {
         assert_eq!(queue.cancel(), [turn(1, 1), turn(2, 0)]);
         assert_eq!(queue.finished(now + SECOND, turn(1, 0)), Some("first"));
         assert_eq!((queue.wake(), queue.next(now + 9 * SECOND)), (None, None));
+    }
+
+    #[test]
+    fn a_call_is_tried_again_after_its_wait_and_the_next_one_waits_for_its_end() {
+        let (mut queue, now) = queue(9, 1);
+        queue.push(now, Order::Finished, steps("a b"), "chain");
+        queue.push(now, Order::Finished, steps("a"), "other");
+        check(&mut queue, now + SECOND, &[(1, 0)]);
+        queue.again(now + SECOND, turn(1, 0), 5 * SECOND);
+        // Its room is another's meanwhile.
+        check(&mut queue, now + SECOND, &[(2, 0)]);
+        queue.finished(now + SECOND, turn(2, 0));
+        check(&mut queue, now + 6 * SECOND, &[(1, 0)]);
+        assert_eq!(queue.finished(now + 6 * SECOND, turn(1, 0)), None);
+        check(&mut queue, now + 7 * SECOND, &[(1, 1)]);
+    }
+
+    #[test]
+    fn a_call_that_is_given_up_lets_the_chain_go_on() {
+        let (mut queue, now) = queue(9, 9);
+        queue.push(now, Order::Finished, steps("a b c"), "chain");
+        assert_eq!(queue.finished(now, turn(1, 1)), None);
+        assert_eq!(queue.finished(now, turn(1, 0)), None);
+        check(&mut queue, now + SECOND, &[(1, 2)]);
+        assert_eq!(queue.finished(now, turn(1, 2)), Some("chain"));
+        assert_eq!((queue.flying, queue.lanes.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_call_may_be_sent_before_its_time() {
+        let (mut queue, now) = queue(9, 9);
+        queue.push(now, Order::Finished, steps("a"), "");
+        assert!(queue.hasten(now, turn(1, 0)));
+        check(&mut queue, now, &[(1, 0)]);
+        assert!(!queue.hasten(now, turn(1, 0)));
+        queue.again(now, turn(1, 0), 5 * SECOND);
+        // Its first timer says nothing any more.
+        check(&mut queue, now + SECOND, &[]);
+        check(&mut queue, now + 5 * SECOND, &[(1, 0)]);
+    }
+
+    #[test]
+    fn one_call_of_a_chain_that_is_done_may_be_sent_again() {
+        let (mut queue, now) = queue(9, 9);
+        let step = Step { wait: Duration::ZERO, lane: Some("a".into()) };
+        let again = queue.push_again(now, 2, step, "chain");
+        assert_eq!(again, turn(1, 2));
+        check(&mut queue, now, &[(1, 2)]);
+        assert_eq!(queue.finished(now, again), Some("chain"));
+    }
+
+    #[test]
+    fn nothing_goes_out_while_it_is_paused() {
+        let (mut queue, now) = queue(9, 9);
+        queue.push(now, Order::Finished, steps("a"), "");
+        queue.pause(true);
+        assert_eq!((queue.wake(), queue.next(now + SECOND)), (None, None));
+        queue.pause(false);
+        check(&mut queue, now + SECOND, &[(1, 0)]);
+    }
+
+    #[test]
+    fn a_receiver_that_fails_ten_times_rests_and_others_do_not() {
+        let (mut queue, now) = queue(99, 9);
+        for _ in 0..12 {
+            queue.push(now, Order::Finished, steps("a"), "");
+        }
+        queue.push(now, Order::Finished, steps("b"), "");
+        let mut then = now + SECOND;
+        let sent: Vec<_> = std::iter::from_fn(|| queue.next(then)).collect();
+        assert_eq!(sent.len(), 10);
+        for one in sent.iter().filter(|one| one.chain < 13) {
+            assert_eq!(queue.failed(then, *one), []);
+            queue.again(then, *one, 60 * SECOND);
+        }
+        let tenth = queue.next(then).unwrap();
+        assert_eq!(queue.failed(then, tenth), []);
+        queue.finished(then, tenth);
+        check(&mut queue, then, &[]);
+        assert_eq!(queue.wake(), Some(then + 10 * SECOND));
+        then += 10 * SECOND;
+        // One, to see how it does.
+        check(&mut queue, then, &[(11, 0)]);
+        queue.answered(turn(11, 0));
+        queue.finished(then, turn(11, 0));
+        check(&mut queue, then, &[(12, 0)]);
+    }
+
+    #[test]
+    fn what_waits_too_long_for_a_receiver_that_rests_is_given_up() {
+        let (mut queue, now) = queue(99, 1);
+        for _ in 0..20 {
+            queue.push(now, Order::Finished, steps("a"), "");
+        }
+        let mut then = now + SECOND;
+        let mut given_up = Vec::new();
+        while given_up.is_empty() {
+            let Some(one) = queue.next(then) else {
+                then = queue.wake().unwrap();
+                continue;
+            };
+            given_up = queue.failed(then, one);
+            queue.finished(then, one);
+        }
+        assert!(then > now + PATIENCE);
+        given_up.iter().for_each(|one| drop(queue.finished(then, *one)));
+        assert_eq!((queue.calls().count(), queue.lanes.len()), (0, 1));
     }
 }

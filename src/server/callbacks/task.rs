@@ -124,7 +124,7 @@ where
                 }
                 Ok(()) = self.current.changed() => {
                     let limits = self.current.borrow_and_update().limits;
-                    self.queue.limit(limits);
+                    self.queue.limit(Instant::now(), limits);
                 }
                 question = questions.recv() => match question {
                     Some(Question::Recent { state, limit, reply }) => {
@@ -212,6 +212,18 @@ where
         self.observer.attempt(&job.chain.operation, &planned.callback, &attempt.code.to_string(), seconds);
         let (verdict, reason) = (retry::verdict(attempt.code), attempt.reason());
         tried.attempts.push(attempt);
+        let in_vain = match verdict {
+            Verdict::Again => self.queue.failed(Instant::now(), turn),
+            Verdict::Delivered | Verdict::Final => {
+                self.queue.answered(turn);
+                Vec::new()
+            }
+        };
+        for turn in in_vain {
+            let reason = "its receiver rests after ten failures in a row, and was waited for";
+            self.finish(turn, Outcome::Failed, Some(reason.to_owned()));
+        }
+        let Some(tried) = self.tried.get(&turn) else { return };
         let schedule = planned.retry.as_ref().unwrap_or(&job.pace.retry);
         let wait = match verdict {
             Verdict::Delivered => return self.finish(turn, Outcome::Delivered, None),

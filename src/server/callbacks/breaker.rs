@@ -1,0 +1,100 @@
+//! Whether a receiver rests. No IO, no clock.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How one receiver has been doing.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Breaker {
+    /// Attempts in a row that failed.
+    failures: u32,
+    rests: Option<Rest>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    until: Instant,
+    length: Duration,
+}
+
+/// In a row: then a receiver rests.
+const FAILURES: u32 = 10;
+
+/// The first rest; each that follows at once is twice as long.
+const REST: Duration = Duration::from_secs(10);
+
+const LONGEST: Duration = Duration::from_secs(120);
+
+impl Breaker {
+    pub fn is_well(&self) -> bool {
+        self.failures == 0
+    }
+
+    /// How many calls may be in flight now, of `per_host`: after a rest one, to see how it does.
+    pub fn room(&self, now: Instant, per_host: usize) -> usize {
+        match self.rests {
+            None => per_host,
+            Some(rest) if now < rest.until => 0,
+            Some(_) => 1,
+        }
+    }
+
+    /// It answered, whatever it said.
+    pub fn answered(&mut self) {
+        *self = Breaker::default();
+    }
+
+    /// An attempt failed. Says until when it rests from now on, if that is new.
+    pub fn failed(&mut self, now: Instant) -> Option<Instant> {
+        self.failures = self.failures.saturating_add(1);
+        let length = match self.rests {
+            // One that was in flight when the rest began.
+            Some(rest) if now < rest.until => return None,
+            Some(rest) => (rest.length * 2).min(LONGEST),
+            None if self.failures < FAILURES => return None,
+            None => REST,
+        };
+        let until = now + length;
+        self.rests = Some(Rest { until, length });
+        Some(until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_failures_in_a_row_are_a_rest() {
+        let (mut breaker, now) = (Breaker::default(), Instant::now());
+        for _ in 0..9 {
+            assert_eq!(breaker.failed(now), None);
+        }
+        breaker.answered();
+        assert!(breaker.is_well());
+        for _ in 0..9 {
+            assert_eq!(breaker.failed(now), None);
+        }
+        assert_eq!(breaker.room(now, 4), 4);
+        assert_eq!(breaker.failed(now), Some(now + REST));
+        assert_eq!(breaker.room(now, 4), 0);
+    }
+
+    #[test]
+    fn after_a_rest_one_call_shows_how_it_does() {
+        let (mut breaker, now) = (Breaker::default(), Instant::now());
+        (0..10).for_each(|_| drop(breaker.failed(now)));
+        // What was in flight changes nothing.
+        assert_eq!(breaker.failed(now + REST / 2), None);
+        let mut then = now + REST;
+        assert_eq!(breaker.room(then, 4), 1);
+        for seconds in [20, 40, 80, 120, 120] {
+            let until = then + Duration::from_secs(seconds);
+            assert_eq!(breaker.failed(then), Some(until));
+            then = until;
+        }
+        breaker.answered();
+        assert_eq!(breaker.room(then, 4), 4);
+    }
+}
