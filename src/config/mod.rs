@@ -23,8 +23,6 @@ mod delay;
 
 mod change;
 
-mod store;
-
 mod secret;
 
 mod source;
@@ -424,7 +422,6 @@ pub struct Callbacks {
     pub queue: usize,
     /// Bytes that chains which are not done may keep together.
     pub memory: usize,
-    pub store: Store,
     pub base_url: Option<Url>,
     /// What calls are signed with; several while they are changed.
     pub secrets: Vec<Secret>,
@@ -434,14 +431,6 @@ pub struct Callbacks {
     pub ca: Option<PathBuf>,
     /// Calls are sent through it.
     pub proxy: Option<Page>,
-}
-
-/// Where chains are kept that are not done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Store {
-    Memory,
-    /// A folder: they outlive the process.
-    Folder(PathBuf),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -599,7 +588,6 @@ impl Default for Callbacks {
             concurrency: 64,
             queue: 10_000,
             memory: 256 << 20,
-            store: Store::Memory,
             base_url: None,
             secrets: Vec::new(),
             secret_file: None,

@@ -66,7 +66,7 @@ pub enum Body {
 }
 
 /// What was answered to a request that was sent.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Sent {
     pub status: StatusCode,
     pub headers: HeaderMap,

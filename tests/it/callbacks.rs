@@ -599,6 +599,83 @@ async fn the_api_tells_of_every_call() {
     standin.counts(1.0, "standin_callbacks_pending", &[]).await;
 }
 
+/// A change at the admin port.
+async fn change(standin: &Standin, method: &str, path: &str) -> Response {
+    standin.admin(request(method, path).header("content-type", "application/json")).await
+}
+
+#[tokio::test]
+async fn a_call_that_is_done_is_shown_whole_and_can_be_sent_again() {
+    let receiver =
+        Receiver::answering(|_| Reply::new(418, "tea").header("set-cookie", "a=b").header("x-pot", "1"))
+            .await;
+    let standin = serving(&orders(&to_query("a", "")), FAST).await;
+    order(&standin, &receiver.url()).await;
+    let id = standin.calls_done(1).await[0]["id"].as_str().expect("an id").to_owned();
+    let whole = standin.admin(get(&format!("/api/callbacks/{id}"))).await.json();
+    assert_eq!(whole["request"]["method"], "POST");
+    assert_eq!(whole["request"]["body"]["text"], "{\"name\":\"a\"}");
+    assert_eq!(
+        (&whole["response"]["status"], &whole["response"]["body"]["text"]),
+        (&json!(418), &json!("tea"))
+    );
+    let headers = whole["response"]["headers"].as_array().expect("headers");
+    assert!(headers.contains(&json!({"name": "x-pot", "value": "1"})), "{headers:?}");
+    assert!(headers.contains(&json!({"name": "set-cookie", "value": "[redacted]"})), "{headers:?}");
+
+    let again = change(&standin, "POST", &format!("/api/callbacks/{id}/retry")).await;
+    assert_eq!((again.status, &again.json()["id"]), (200, &json!(id)));
+    let calls = receiver.expect(2).await;
+    assert_eq!(calls[0].header("webhook-id"), calls[1].header("webhook-id"));
+    assert_eq!(calls[0].text(), calls[1].text());
+    let done = standin.calls_done(1).await;
+    assert_eq!(done[0]["attempts"].as_array().map(Vec::len), Some(2), "{}", done[0]);
+    assert_eq!(change(&standin, "DELETE", &format!("/api/callbacks/{id}")).await.status, 409);
+    assert_eq!(change(&standin, "POST", "/api/callbacks/msg_none/retry").await.status, 404);
+    assert_eq!(standin.admin(get("/api/callbacks/msg_none")).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_call_that_waits_can_be_given_up_and_one_behind_it_goes_on() {
+    let receiver = Receiver::start().await;
+    let callbacks = [to_query("a", "x-standin-callback: {delay: 1h}, "), to_query("b", "")];
+    let standin = serving(&orders(&callbacks.concat()), FAST).await;
+    order(&standin, &receiver.url()).await;
+    let waiting = standin.calls_that(2, "waiting").await;
+    let id = |name: &str| {
+        let call = waiting.iter().find(|call| call["callback"] == name).expect("it waits");
+        call["id"].as_str().expect("an id").to_owned()
+    };
+    assert_eq!(change(&standin, "POST", &format!("/api/callbacks/{}/retry", id("b"))).await.status, 409);
+    assert_eq!(change(&standin, "DELETE", &format!("/api/callbacks/{}", id("a"))).await.status, 200);
+    assert_eq!(targets(&receiver.expect(1).await), ["/b"]);
+    let found = outcomes(&standin, 2).await;
+    assert_eq!(found, [("a".to_owned(), "cancelled".to_owned()), ("b".to_owned(), "delivered".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_call_that_waits_can_be_sent_at_once() {
+    let receiver = Receiver::start().await;
+    let standin = serving(&orders(&to_query("a", "")), "callbacks: {delay: 1h}\n").await;
+    order(&standin, &receiver.url()).await;
+    let waiting = standin.calls_that(1, "waiting").await;
+    let id = waiting[0]["id"].as_str().expect("an id");
+    assert_eq!(change(&standin, "POST", &format!("/api/callbacks/{id}/retry")).await.status, 200);
+    receiver.expect(1).await;
+}
+
+#[tokio::test]
+async fn nothing_goes_out_while_callbacks_are_paused() {
+    let receiver = Receiver::start().await;
+    let standin = serving(&orders(&to_query("a", "")), FAST).await;
+    change(&standin, "POST", "/api/callbacks/pause").await.is(200, r#"{"paused":true}"#);
+    order(&standin, &receiver.url()).await;
+    holds_for(Duration::from_millis(300), "nothing goes out", || receiver.calls().is_empty()).await;
+    assert_eq!(standin.admin(get("/api/callbacks")).await.json()["paused"], true);
+    change(&standin, "POST", "/api/callbacks/resume").await.is(200, r#"{"paused":false}"#);
+    receiver.expect(1).await;
+}
+
 #[tokio::test]
 async fn a_full_queue_drops_the_chain_and_not_the_answer() {
     let receiver = Receiver::start().await;

@@ -132,7 +132,7 @@ fn message(message: &Message) -> Value {
 }
 
 /// As text, or in base64 if it is not UTF-8.
-fn body(body: &Excerpt) -> Value {
+pub(super) fn body(body: &Excerpt) -> Value {
     let (key, value) = match body.text() {
         Some(text) => ("text", text.to_owned()),
         None => ("base64", STANDARD.encode(&body.bytes)),

@@ -7,6 +7,8 @@
 //! | `GET /api/status` | the documents, their state and their problems |
 //! | `GET /api/operations` | the decision table |
 //! | `GET /api/callbacks?state=&limit=` | the last calls, newest first |
+//! | `GET /api/callbacks/{id}`, `POST /api/callbacks/{id}/retry`, `DELETE /api/callbacks/{id}` | one of them |
+//! | `POST /api/callbacks/pause`, `POST /api/callbacks/resume` | nothing goes out meanwhile |
 //! | `GET /api/exchanges?operation=&outcome=&before=&limit=` | the journal, newest first |
 //! | `GET /api/exchanges/{id}` | one of them, with its headers and bodies |
 //! | `POST /api/reload` | read everything again |
@@ -22,15 +24,14 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::callbacks::{self, Callbacks};
+use super::callbacks::Callbacks;
 use super::in_force::InForce;
 use super::journal::Journal;
 use super::live::Cell;
@@ -39,6 +40,8 @@ use super::reload;
 use crate::config;
 use crate::diagnostic::Diagnostic;
 use crate::mock::Mocks;
+
+mod callbacks;
 
 mod exchanges;
 
@@ -58,7 +61,11 @@ pub fn router(admin: Arc<Admin>) -> Router {
     let guarded = Router::new()
         .route("/api/status", get(status))
         .route("/api/operations", get(operations))
-        .route("/api/callbacks", get(recent_callbacks))
+        .route("/api/callbacks", get(callbacks::recent))
+        .route("/api/callbacks/pause", post(callbacks::pause))
+        .route("/api/callbacks/resume", post(callbacks::resume))
+        .route("/api/callbacks/{id}", get(callbacks::one).delete(callbacks::cancel))
+        .route("/api/callbacks/{id}/retry", post(callbacks::retry))
         .route("/api/exchanges", get(exchanges::recent))
         .route("/api/exchanges/{id}", get(exchanges::one))
         .route("/api/reload", post(reload))
@@ -151,33 +158,6 @@ pub fn table(mocks: &Mocks) -> Value {
         })
         .collect();
     json!({ "operations": operations })
-}
-
-#[derive(Deserialize)]
-struct CallbacksQuery {
-    state: Option<String>,
-    limit: Option<String>,
-}
-
-async fn recent_callbacks(State(admin): State<Arc<Admin>>, Query(query): Query<CallbacksQuery>) -> Response {
-    let state = match query.state.as_deref() {
-        None => None,
-        Some("waiting") => Some(callbacks::State::Waiting),
-        Some("in-flight") => Some(callbacks::State::InFlight),
-        Some("done") => Some(callbacks::State::Done),
-        Some(other) => {
-            let detail =
-                format!("`{other}` is no state of a callback; `waiting`, `in-flight` and `done` are");
-            return problem(StatusCode::BAD_REQUEST, &detail);
-        }
-    };
-    let limit = match query.limit.as_deref().map(str::parse) {
-        None => 100,
-        Some(Ok(limit)) => limit,
-        Some(Err(_)) => return problem(StatusCode::BAD_REQUEST, "`limit` is a whole number"),
-    };
-    let records = admin.callbacks.recent(state, limit).await;
-    reply(&json!({ "callbacks": records }))
 }
 
 /// The body means nothing, but what is left unread would cut the answer off where the client closes.

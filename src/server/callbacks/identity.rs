@@ -20,6 +20,8 @@ pub(super) struct Run {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Id(Arc<str>);
 
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
 const RUN: usize = 14;
 const NUMBER: usize = 8;
 const CALL: usize = 4;
@@ -39,14 +41,17 @@ impl Run {
 }
 
 impl Id {
-    /// As the store has it.
-    pub fn name(&self) -> &str {
-        &self.0
-    }
-
     /// As the admin port shows it.
     pub fn chain(&self) -> String {
         format!("chain_{}", self.0)
+    }
+
+    /// Which call of this chain has this id.
+    pub fn index_of(&self, call: &str) -> Option<usize> {
+        let number = call.strip_prefix("msg_")?.strip_prefix(&*self.0)?;
+        let digit = |byte: u8| DIGITS.iter().position(|digit| *digit == byte);
+        let add = |number: usize, byte: u8| Some(number * DIGITS.len() + digit(byte)?);
+        (number.len() == CALL).then(|| number.bytes().try_fold(0, add))?
     }
 
     /// A call's `webhook-id`, the same for all its attempts, in every run; also its name at the admin port.
@@ -65,7 +70,6 @@ impl fmt::Debug for Id {
 
 /// The lowest digits of a number, to the base of 62.
 fn digits(number: u64, count: usize, out: &mut String) {
-    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     for place in (0..count as u32).rev() {
         let digit = number / 62_u64.pow(place) % 62;
         out.push(char::from(DIGITS[digit as usize]));
@@ -160,9 +164,11 @@ mod tests {
     fn ids_are_letters_and_digits_in_order() {
         let run = Run::new();
         let ids: Vec<_> = std::iter::repeat_with(|| run.next()).take(200).collect();
-        assert!(ids.is_sorted_by(|a, b| a.name() < b.name()));
+        assert!(ids.is_sorted_by(|a, b| a.chain() < b.chain()));
         let calls: Vec<_> = (0..200).map(|call| ids[0].call(call)).collect();
         assert!(calls.is_sorted_by(|a, b| a < b));
+        assert_eq!(calls.iter().position(|call| ids[0].index_of(call) == Some(99)), Some(99));
+        assert_eq!((ids[1].index_of(&calls[0]), ids[0].index_of("msg_é")), (None, None));
         for call in &calls {
             let rest = call.strip_prefix("msg_").unwrap();
             assert!(rest.len() == 26 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{call}");

@@ -2,14 +2,14 @@
 //!
 //! One task owns the queue. It sleeps until a call is due, and starts a task of its own for each
 //! call in flight only. The request path hands a chain over in two steps: [`Callbacks::keep`] before
-//! the answer, so that a store has it, and the end of the [`Ticket`] after it. What becomes of the chain
-//! never changes the answer.
+//! the answer, which takes room for it, and the end of the [`Ticket`] after it. Neither waits, and what
+//! becomes of the chain never changes the answer.
 
 use std::collections::HashSet;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -20,7 +20,7 @@ use self::guard::Policy;
 use self::identity::{Id, Run};
 pub use self::record::{Attempt, Outcome, Record, State};
 use self::sender::{Flight, Report, Settings};
-use self::store::{Memory, Store};
+pub use self::task::{Detail, Refused};
 use self::task::{Question, Task};
 use super::fetch::Fetch;
 use super::loops::Loops;
@@ -34,8 +34,6 @@ mod sender;
 mod queue;
 
 mod breaker;
-
-mod store;
 
 mod retry;
 
@@ -56,7 +54,6 @@ pub struct Callbacks {
     settings: Arc<watch::Sender<Current>>,
     counts: Arc<Counts>,
     observer: Arc<dyn Observer>,
-    store: Arc<dyn Store>,
     run: Arc<Run>,
     loops: Arc<Loops>,
     own: Arc<[SocketAddr]>,
@@ -126,6 +123,7 @@ struct Counts {
     /// Bytes of their chains.
     bytes: AtomicUsize,
     flying: AtomicUsize,
+    paused: AtomicBool,
     start: Instant,
     /// Milliseconds from `start` to the beginning of the oldest chain; none: `u64::MAX`.
     oldest: AtomicU64,
@@ -133,9 +131,6 @@ struct Counts {
 
 /// Calls that were not sent, by operation.
 pub type Lost = Vec<(Arc<str>, usize)>;
-
-/// How long an answer waits for its chain to be kept; after that it is kept in memory only.
-const COMMIT: Duration = Duration::from_secs(5);
 
 impl Callbacks {
     /// Starts the queue's task on the current runtime. `own` is what Standin listens on.
@@ -180,36 +175,26 @@ impl Callbacks {
             taken: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             flying: AtomicUsize::new(0),
+            paused: AtomicBool::new(false),
             start: Instant::now(),
             oldest: AtomicU64::new(u64::MAX),
         });
-        let store: Arc<dyn Store> = Arc::new(Memory);
         let loops = Arc::new(Loops::default());
         let fetch = Arc::new(Fetch::with(files.authorities.clone(), config.proxy.clone()));
         let first = Current::of(config, files, &own, loops.clone(), fetch);
         let (settings, current) = watch::channel(first);
-        let task = Task::new(current, counts.clone(), observer.clone(), store.clone(), send);
+        let task = Task::new(current, counts.clone(), observer.clone(), send);
         let run = Arc::new(Run::new());
-        let callbacks = Callbacks {
-            inbox,
-            questions,
-            settings: Arc::new(settings),
-            counts,
-            observer,
-            store,
-            run,
-            loops,
-            own,
-        };
+        let callbacks =
+            Callbacks { inbox, questions, settings: Arc::new(settings), counts, observer, run, loops, own };
         (callbacks, task.run(jobs, asked))
     }
 
     /// Takes the calls of an answer, paced by the config in force at that answer, before it is written.
     /// They begin when the ticket is dropped.
     ///
-    /// Waits only for a store that outlives the process, and for that at most [`COMMIT`]. If there is no
-    /// room for the whole chain, it is dropped, counted and logged.
-    pub async fn keep(&self, chain: Chain, client: Client, config: &config::Callbacks) -> Option<Ticket> {
+    /// Never waits. If there is no room for the whole chain, it is dropped, counted and logged.
+    pub fn keep(&self, chain: Chain, client: Client, config: &config::Callbacks) -> Option<Ticket> {
         let calls = chain.calls.len();
         if !config.enabled || calls == 0 {
             return None;
@@ -229,7 +214,6 @@ impl Callbacks {
         let waits = chain.calls.iter().map(wait).collect();
         let pace = Pace { order: config.order, waits, retry: config.retry.clone() };
         let job = Job { id: self.run.next(), chain, client, pace, bytes };
-        // TODO-S: the store has it before the answer goes.
         Some(Ticket { callbacks: self.clone(), job: Some(job) })
     }
 
@@ -295,6 +279,40 @@ impl Callbacks {
             return Vec::new();
         }
         records.await.unwrap_or_default()
+    }
+
+    /// A call with what it sent; none if there is none (any more).
+    pub async fn one(&self, id: String) -> Option<Detail> {
+        let (reply, found) = oneshot::channel();
+        self.questions.send(Question::One { id, reply }).await.ok()?;
+        found.await.ok()?
+    }
+
+    /// Sends a call now: one that waits for its time, or once more one that is done, with the same bytes
+    /// and `webhook-id`. The schedule begins anew.
+    pub async fn retry(&self, id: String) -> Result<Record, Refused> {
+        let (reply, answer) = oneshot::channel();
+        self.questions.send(Question::Retry { id, reply }).await.map_err(|_| Refused::Unknown)?;
+        answer.await.unwrap_or(Err(Refused::Unknown))
+    }
+
+    /// Gives a call up; its chain goes on. One that is in flight may have reached its receiver.
+    pub async fn cancel(&self, id: String) -> Result<Record, Refused> {
+        let (reply, answer) = oneshot::channel();
+        self.questions.send(Question::Cancel { id, reply }).await.map_err(|_| Refused::Unknown)?;
+        answer.await.unwrap_or(Err(Refused::Unknown))
+    }
+
+    /// Lets nothing out, or lets it out again. What waits waits on, and new chains are taken.
+    pub async fn pause(&self, paused: bool) {
+        let (reply, done) = oneshot::channel();
+        if self.questions.send(Question::Pause { paused, reply }).await.is_ok() {
+            let _ = done.await;
+        }
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.counts.paused.load(Ordering::Relaxed)
     }
 
     /// Calls that wait: for their time, for the one before them, or for room.
@@ -409,7 +427,7 @@ mod tests {
                 let (code, duration) = (record::Code::Status(200), Duration::ZERO);
                 let attempt = Attempt { at: SystemTime::now(), code, error: None, duration };
                 let end = sender::End::Attempt { attempt, retry_after: None };
-                Report { call: None, url: None, host: Some("a:80".to_owned()), end }
+                Report { call: None, url: None, host: Some("a:80".to_owned()), answer: None, end }
             }
         };
         let (callbacks, task) =
@@ -451,8 +469,8 @@ mod tests {
     }
 
     impl Bench {
-        async fn enqueue(&self, operation: &str, calls: &str, queue: usize) {
-            drop(self.callbacks.keep(chain(operation, calls), Client::default(), &config(queue)).await);
+        fn enqueue(&self, operation: &str, calls: &str, queue: usize) {
+            drop(self.callbacks.keep(chain(operation, calls), Client::default(), &config(queue)));
         }
 
         #[track_caller]
@@ -474,7 +492,7 @@ mod tests {
     #[tokio::test]
     async fn a_chain_goes_on_after_a_call_without_target() {
         let bench = bench(9);
-        bench.enqueue("op", "a - a", 9).await;
+        bench.enqueue("op", "a - a", 9);
         until(|| bench.callbacks.in_flight() == 1).await;
         assert_eq!(bench.callbacks.pending(), 2);
         bench.land.add_permits(2);
@@ -491,20 +509,20 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_drops_the_new_chain_as_a_whole() {
         let bench = bench(3);
-        bench.enqueue("first", "a a", 3).await;
-        bench.enqueue("second", "a a", 3).await;
+        bench.enqueue("first", "a a", 3);
+        bench.enqueue("second", "a a", 3);
         bench.heard(&[("second 1", Outcome::Dropped), ("second 2", Outcome::Dropped)]);
-        bench.enqueue("third", "a", 3).await;
+        bench.enqueue("third", "a", 3);
         bench.land.add_permits(3);
         until(|| bench.callbacks.pending() + bench.callbacks.in_flight() == 0).await;
-        bench.enqueue("fourth", "a a a", 3).await;
+        bench.enqueue("fourth", "a a a", 3);
         assert_eq!(bench.heard.0.lock().unwrap().len(), 5);
     }
 
     #[tokio::test]
     async fn records_say_what_waits_is_in_flight_and_is_done() {
         let bench = bench(9);
-        bench.enqueue("op", "a a", 9).await;
+        bench.enqueue("op", "a a", 9);
         until(|| bench.callbacks.in_flight() == 1).await;
         let records = bench.callbacks.recent(None, 9).await;
         let states: Vec<_> = records.iter().map(|record| (&*record.callback, record.state)).collect();
@@ -523,9 +541,9 @@ mod tests {
         let bench = bench(9);
         for exchange in ["one", "two"] {
             let client = Client { exchange: Some(exchange.into()), ..Client::default() };
-            drop(bench.callbacks.keep(chain(exchange, "a a"), client, &config(9)).await);
+            drop(bench.callbacks.keep(chain(exchange, "a a"), client, &config(9)));
         }
-        bench.enqueue("none", "a", 9).await;
+        bench.enqueue("none", "a", 9);
         until(|| bench.callbacks.in_flight() == 3).await;
         bench.land.add_permits(1);
         until(|| bench.heard.0.lock().unwrap().len() == 1).await;
@@ -538,8 +556,8 @@ mod tests {
     #[tokio::test]
     async fn a_stop_waits_for_what_is_in_flight_and_says_what_was_not_sent() {
         let bench = bench(9);
-        bench.enqueue("one", "a a a", 9).await;
-        bench.enqueue("two", "b b", 9).await;
+        bench.enqueue("one", "a a a", 9);
+        bench.enqueue("two", "b b", 9);
         until(|| bench.callbacks.in_flight() == 2).await;
         let callbacks = bench.callbacks.clone();
         let deadline = Instant::now() + Duration::from_secs(10);
@@ -549,7 +567,7 @@ mod tests {
         assert_eq!(drain.await.unwrap(), [("one".into(), 2), ("two".into(), 1)]);
         let heard = bench.heard.0.lock().unwrap().clone();
         assert_eq!(heard.iter().filter(|(_, outcome)| *outcome == Outcome::Delivered).count(), 2);
-        bench.enqueue("late", "a", 9).await;
+        bench.enqueue("late", "a", 9);
         assert_eq!(bench.heard.0.lock().unwrap().last(), Some(&("late 1".to_owned(), Outcome::Cancelled)));
         assert_eq!(bench.callbacks.pending() + bench.callbacks.in_flight(), 0);
     }
@@ -557,7 +575,7 @@ mod tests {
     #[tokio::test]
     async fn a_stop_gives_up_at_its_deadline() {
         let bench = bench(9);
-        bench.enqueue("op", "a", 9).await;
+        bench.enqueue("op", "a", 9);
         until(|| bench.callbacks.in_flight() == 1).await;
         assert_eq!(bench.callbacks.drain(Instant::now()).await, []);
         bench.heard(&[("op 1", Outcome::Cancelled)]);
@@ -567,7 +585,7 @@ mod tests {
     async fn a_new_config_is_in_force_for_what_waits() {
         let bench = bench(99);
         for _ in 0..6 {
-            bench.enqueue("op", "a", 99).await;
+            bench.enqueue("op", "a", 99);
         }
         until(|| bench.callbacks.in_flight() == 4).await;
         bench.callbacks.configure(&config::Callbacks { per_host: 5, ..config(99) }, None);

@@ -167,10 +167,6 @@ impl<T> Queue<T> {
         self.paused = paused;
     }
 
-    pub fn is_paused(&self) -> bool {
-        self.paused
-    }
-
     /// When [`Queue::next`] may have something that it has not now, unless a call is finished before.
     pub fn wake(&self) -> Option<Instant> {
         if self.paused {
@@ -648,7 +644,9 @@ mod tests {
             queue.finished(then, one);
         }
         assert!(then > now + PATIENCE);
-        given_up.iter().for_each(|one| drop(queue.finished(then, *one)));
+        for one in given_up {
+            queue.finished(then, one);
+        }
         assert_eq!((queue.calls().count(), queue.lanes.len()), (0, 1));
     }
 }

@@ -15,7 +15,7 @@ use super::{Client, Job, identity};
 use crate::config::Secret;
 use crate::mock::callback::Call;
 use crate::mock::message::Moment;
-use crate::server::fetch::{self, Failure, Fetch};
+use crate::server::fetch::{self, Failure, Fetch, Sent};
 use crate::server::loops::{CDN_LOOP, Loops};
 
 /// What the config says of sending, as it is now.
@@ -49,6 +49,7 @@ pub(super) struct Report {
     pub url: Option<String>,
     /// `host:port`
     pub host: Option<String>,
+    pub answer: Option<Sent>,
     pub end: End,
 }
 
@@ -90,11 +91,14 @@ async fn deliver(settings: &Settings, call: Arc<Call>, id: &str, client: &Client
         Err(blocked) => return Report::never(Outcome::Blocked, blocked.to_string()),
     };
     let (host, url) = (Some(target.lane()), Some(target.url.to_string()));
-    let end = match attempt(settings, target, &call, id, client).await {
-        Ok((attempt, retry_after)) => End::Attempt { attempt, retry_after },
-        Err(blocked) => End::Never { outcome: Outcome::Blocked, reason: blocked.to_string() },
+    let (end, answer) = match attempt(settings, target, &call, id, client).await {
+        Ok((attempt, answer)) => {
+            let asked = answer.as_ref().and_then(|answer| retry_after(&answer.headers, attempt.at));
+            (End::Attempt { attempt, retry_after: asked }, answer)
+        }
+        Err(blocked) => (End::Never { outcome: Outcome::Blocked, reason: blocked.to_string() }, None),
     };
-    Report { call: Some(call), url, host, end }
+    Report { call: Some(call), url, host, answer, end }
 }
 
 async fn attempt(
@@ -103,7 +107,7 @@ async fn attempt(
     call: &Call,
     id: &str,
     client: &Client,
-) -> Result<(Attempt, Option<Duration>), guard::Blocked> {
+) -> Result<(Attempt, Option<Sent>), guard::Blocked> {
     let (at, begun) = (SystemTime::now(), Instant::now());
     let deadline = begun + settings.timeout.min(LONGEST);
     let end = |result: Result<StatusCode, Failure>| Attempt {
@@ -123,7 +127,7 @@ async fn attempt(
     let request =
         fetch::Request { method: call.method.clone(), url: target.url, headers, body: call.body.clone() };
     Ok(match settings.fetch.send(request, &addresses, deadline).await {
-        Ok(sent) => (end(Ok(sent.status)), retry_after(&sent.headers, at)),
+        Ok(sent) => (end(Ok(sent.status)), Some(sent)),
         Err(failure) => (end(Err(failure)), None),
     })
 }
@@ -207,7 +211,7 @@ const NOT_ITS_OWN: [&str; 14] = [
 
 impl Report {
     fn never(outcome: Outcome, reason: String) -> Self {
-        Report { call: None, url: None, host: None, end: End::Never { outcome, reason } }
+        Report { call: None, url: None, host: None, answer: None, end: End::Never { outcome, reason } }
     }
 }
 

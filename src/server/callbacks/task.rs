@@ -14,14 +14,18 @@ use super::queue::{self, Queue, Step, Turn};
 use super::record::{Attempt, Outcome, Record, State};
 use super::retry::{self, Verdict};
 use super::sender::{End, Flight, Report, Settings};
-use super::store::Store;
 use super::{Counts, Current, Job, Lost, Observer, guard};
 use crate::mock::callback::{Call, Chain, Planned};
+use crate::server::fetch::Sent;
 
 /// What the handle asks of the task.
 pub(super) enum Question {
     Recent { state: Option<State>, limit: usize, reply: oneshot::Sender<Vec<Record>> },
     Of { exchanges: HashSet<String>, reply: oneshot::Sender<Vec<Record>> },
+    One { id: String, reply: oneshot::Sender<Option<Detail>> },
+    Retry { id: String, reply: oneshot::Sender<Result<Record, Refused>> },
+    Cancel { id: String, reply: oneshot::Sender<Result<Record, Refused>> },
+    Pause { paused: bool, reply: oneshot::Sender<()> },
     Drain { deadline: Instant, reply: oneshot::Sender<Lost> },
 }
 
@@ -32,11 +36,13 @@ pub(super) struct Task<S> {
     turns: HashMap<task::Id, Turn>,
     /// Of calls that were tried, and are not done.
     tried: HashMap<Turn, Tried>,
+    aborts: HashMap<Turn, task::AbortHandle>,
     /// The last calls that are done, the newest at the end.
-    done: VecDeque<Record>,
+    done: VecDeque<Done>,
+    /// Bytes of what is kept of them.
+    kept: usize,
     counts: Arc<Counts>,
     observer: Arc<dyn Observer>,
-    store: Arc<dyn Store>,
     send: S,
 }
 
@@ -48,6 +54,52 @@ struct Tried {
     url: Option<String>,
     host: Option<String>,
     attempts: Vec<Attempt>,
+    /// What the schedule counts: those since it was sent by hand, if it was.
+    tries: usize,
+    /// What the last one was answered with.
+    answer: Option<Sent>,
+}
+
+/// A call that is done.
+struct Done {
+    record: Record,
+    /// None: it was forgotten first.
+    rest: Option<Rest>,
+}
+
+/// What sends a call once more.
+struct Rest {
+    job: Arc<Job>,
+    index: usize,
+    call: Option<Arc<Call>>,
+    answer: Option<Sent>,
+    bytes: usize,
+}
+
+/// A call with what was sent and answered.
+pub struct Detail {
+    pub record: Record,
+    /// None: it is not rendered yet, or was forgotten.
+    pub call: Option<Arc<Call>>,
+    /// To the last attempt.
+    pub answer: Option<Sent>,
+}
+
+/// Why a call is not sent, or given up, as somebody asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("there is no such callback (any more)")]
+    Unknown,
+    #[error("it is in flight")]
+    InFlight,
+    #[error("it waits behind another callback of its chain")]
+    Behind,
+    #[error("it is done")]
+    Done,
+    #[error("it has no target")]
+    Nowhere,
+    #[error("what it sent has been forgotten")]
+    Forgotten,
 }
 
 /// The end of a call, as it is told.
@@ -69,6 +121,9 @@ struct Stop {
 /// Calls that are done and still shown.
 const SHOWN: usize = 1000;
 
+/// Bytes of requests and answers that are kept of them.
+const KEPT: usize = 32 << 20;
+
 /// Characters of a URL that are shown.
 const URL: usize = 2048;
 
@@ -81,7 +136,6 @@ where
         current: watch::Receiver<Current>,
         counts: Arc<Counts>,
         observer: Arc<dyn Observer>,
-        store: Arc<dyn Store>,
         send: S,
     ) -> Self {
         let queue = Queue::new(current.borrow().limits);
@@ -91,10 +145,11 @@ where
             flights: JoinSet::new(),
             turns: HashMap::new(),
             tried: HashMap::new(),
+            aborts: HashMap::new(),
             done: VecDeque::new(),
+            kept: 0,
             counts,
             observer,
-            store,
             send,
         }
     }
@@ -132,6 +187,14 @@ where
                     }
                     Some(Question::Of { exchanges, reply }) => {
                         let _ = reply.send(self.of(&exchanges));
+                    }
+                    Some(Question::One { id, reply }) => drop(reply.send(self.one(&id))),
+                    Some(Question::Retry { id, reply }) => drop(reply.send(self.retry(&id))),
+                    Some(Question::Cancel { id, reply }) => drop(reply.send(self.cancel_one(&id))),
+                    Some(Question::Pause { paused, reply }) => {
+                        self.queue.pause(paused);
+                        self.counts.paused.store(paused, Ordering::Relaxed);
+                        let _ = reply.send(());
                     }
                     Some(Question::Drain { deadline, reply }) if stop.is_none() => {
                         inbox.close();
@@ -173,6 +236,7 @@ where
                     let flight = Flight { job, index: turn.call, call };
                     let flight = self.flights.spawn((self.send)(flight, settings));
                     self.turns.insert(flight.id(), turn);
+                    self.aborts.insert(turn, flight);
                 }
             }
         }
@@ -183,11 +247,12 @@ where
         let (id, report) = match flight {
             Ok((id, report)) => (id, Ok(report)),
             Err(error) if error.is_cancelled() => {
-                (error.id(), Err((Outcome::Cancelled, "stopped before the receiver answered")))
+                (error.id(), Err((Outcome::Cancelled, "cancelled before the receiver answered")))
             }
             Err(error) => (error.id(), Err((Outcome::Failed, "a defect in Standin; see its log"))),
         };
         if let Some(turn) = self.turns.remove(&id) {
+            self.aborts.remove(&turn);
             match report {
                 Ok(report) => self.settle(turn, report),
                 Err((outcome, reason)) => self.finish(turn, outcome, Some(reason.to_owned())),
@@ -204,6 +269,7 @@ where
         tried.call = report.call.or(tried.call.take());
         tried.url = report.url.or(tried.url.take());
         tried.host = report.host.or(tried.host.take());
+        tried.answer = report.answer;
         let (attempt, asked) = match report.end {
             End::Never { outcome, reason } => return self.finish(turn, outcome, Some(reason)),
             End::Attempt { attempt, retry_after } => (attempt, retry_after),
@@ -212,6 +278,7 @@ where
         self.observer.attempt(&job.chain.operation, &planned.callback, &attempt.code.to_string(), seconds);
         let (verdict, reason) = (retry::verdict(attempt.code), attempt.reason());
         tried.attempts.push(attempt);
+        tried.tries += 1;
         let in_vain = match verdict {
             Verdict::Again => self.queue.failed(Instant::now(), turn),
             Verdict::Delivered | Verdict::Final => {
@@ -228,7 +295,7 @@ where
         let wait = match verdict {
             Verdict::Delivered => return self.finish(turn, Outcome::Delivered, None),
             Verdict::Final => None,
-            Verdict::Again => retry::wait(schedule, tried.attempts.len(), asked, fastrand::f64()),
+            Verdict::Again => retry::wait(schedule, tried.tries, asked, fastrand::f64()),
         };
         match wait {
             Some(wait) => self.queue.again(Instant::now(), turn, wait),
@@ -244,20 +311,105 @@ where
         let ended = Ended { outcome, reason: reason.as_deref(), host, attempts };
         tell(&*self.observer, &job.chain, planned, &ended);
         self.counts.taken.fetch_sub(1, Ordering::Relaxed);
-        if self.done.len() == SHOWN {
-            self.done.pop_front();
-        }
         let record = Record {
             outcome: Some(outcome),
             reason,
             attempts: tried.attempts,
             ..self.record(turn, &job, State::Done, tried.url.as_deref())
         };
-        self.done.push_back(record);
+        let sent = tried.call.as_ref().map_or(0, |call| call.body.len() + call.url.len());
+        let bytes = job.bytes + sent + tried.answer.as_ref().map_or(0, |answer| answer.body.len());
+        let Tried { call, answer, .. } = tried;
+        let rest = Rest { job: job.clone(), index: turn.call, call, answer, bytes };
+        self.show(Done { record, rest: Some(rest) });
         if self.queue.finished(Instant::now(), turn).is_some() {
             self.counts.bytes.fetch_sub(job.bytes, Ordering::Relaxed);
-            self.store.forget(job.id.name());
         }
+    }
+
+    /// Shows a call that is done, and forgets the oldest.
+    fn show(&mut self, done: Done) {
+        self.kept += done.rest.as_ref().map_or(0, |rest| rest.bytes);
+        self.done.push_back(done);
+        if self.done.len() > SHOWN
+            && let Some(oldest) = self.done.pop_front()
+        {
+            self.kept -= oldest.rest.map_or(0, |rest| rest.bytes);
+        }
+        let mut oldest = self.done.iter_mut().filter_map(|done| done.rest.take_if(|rest| rest.bytes > 0));
+        while self.kept > KEPT
+            && let Some(rest) = oldest.next()
+        {
+            self.kept -= rest.bytes;
+        }
+    }
+
+    /// The call of this id that is not done.
+    fn find(&self, id: &str) -> Option<(Turn, queue::State)> {
+        let mut calls = self.queue.calls();
+        calls.find_map(|(turn, job, state)| (job.id.index_of(id)? == turn.call).then_some((turn, state)))
+    }
+
+    fn one(&self, id: &str) -> Option<Detail> {
+        if let Some((turn, state)) = self.find(id) {
+            let record = self.going(turn, self.queue.get(turn.chain)?, state);
+            let tried = self.tried.get(&turn);
+            let call = tried.and_then(|tried| tried.call.clone());
+            return Some(Detail { record, call, answer: tried.and_then(|tried| tried.answer.clone()) });
+        }
+        let done = self.done.iter().rev().find(|done| done.record.id == id)?;
+        let rest = done.rest.as_ref();
+        let (call, answer) =
+            (rest.and_then(|rest| rest.call.clone()), rest.and_then(|rest| rest.answer.clone()));
+        Some(Detail { record: done.record.clone(), call, answer })
+    }
+
+    /// Sends a call now: one that waits, or once more one that is done.
+    fn retry(&mut self, id: &str) -> Result<Record, Refused> {
+        let now = Instant::now();
+        if let Some((turn, state)) = self.find(id) {
+            match state {
+                queue::State::Flying => return Err(Refused::InFlight),
+                queue::State::Behind => return Err(Refused::Behind),
+                queue::State::Due(_) | queue::State::Done => drop(self.queue.hasten(now, turn)),
+            }
+            return self.shown(turn).ok_or(Refused::Unknown);
+        }
+        let at = self.done.iter().rposition(|done| done.record.id == id).ok_or(Refused::Unknown)?;
+        let Some(Rest { job, index, .. }) = &self.done[at].rest else { return Err(Refused::Forgotten) };
+        let Ok(url) = &job.chain.calls[*index].target else { return Err(Refused::Nowhere) };
+        let lane = lane(url, self.current.borrow().settings.base.as_ref()).into();
+        let step = Step { wait: Duration::ZERO, lane: Some(lane) };
+        let Some(Done { record, rest: Some(rest) }) = self.done.remove(at) else {
+            return Err(Refused::Unknown);
+        };
+        self.kept -= rest.bytes;
+        self.counts.taken.fetch_add(1, Ordering::Relaxed);
+        self.counts.bytes.fetch_add(rest.job.bytes, Ordering::Relaxed);
+        let turn = self.queue.push_again(now, rest.index, step, rest.job);
+        let tried = Tried { call: rest.call, attempts: record.attempts, ..Tried::default() };
+        self.tried.insert(turn, tried);
+        self.shown(turn).ok_or(Refused::Unknown)
+    }
+
+    /// Gives a call up. One that is in flight may have reached its receiver.
+    fn cancel_one(&mut self, id: &str) -> Result<Record, Refused> {
+        let Some((turn, state)) = self.find(id) else {
+            let done = self.done.iter().any(|done| done.record.id == id);
+            return Err(if done { Refused::Done } else { Refused::Unknown });
+        };
+        let shown = self.shown(turn).ok_or(Refused::Unknown);
+        match self.aborts.get(&turn) {
+            Some(flight) if state == queue::State::Flying => flight.abort(),
+            _ => self.finish(turn, Outcome::Cancelled, Some("cancelled at the admin port".to_owned())),
+        }
+        self.count();
+        shown
+    }
+
+    fn shown(&self, turn: Turn) -> Option<Record> {
+        let job = self.queue.get(turn.chain)?;
+        Some(self.going(turn, job, self.queue.state(turn)?))
     }
 
     /// Gives up what is not in flight. The chains' own lines in the log would be too many.
@@ -284,15 +436,16 @@ where
     fn recent(&self, state: Option<State>, limit: usize) -> Vec<Record> {
         let going = self.queue.calls().filter(|(.., going)| state.is_none_or(|state| state == shown(*going)));
         let going = going.map(|(turn, job, going)| self.going(turn, job, going));
-        let done = self.done.iter().rev().filter(|record| state.is_none_or(|state| state == record.state));
+        let done = self.done.iter().rev().map(|done| &done.record);
+        let done = done.filter(|record| state.is_none_or(|state| state == record.state));
         going.chain(done.cloned()).take(limit).collect()
     }
 
     fn of(&self, exchanges: &HashSet<String>) -> Vec<Record> {
-        let done = self
-            .done
-            .iter()
-            .filter(|record| record.exchange.as_ref().is_some_and(|exchange| exchanges.contains(exchange)));
+        let done =
+            self.done.iter().map(|done| &done.record).filter(|record| {
+                record.exchange.as_ref().is_some_and(|exchange| exchanges.contains(exchange))
+            });
         let going = self.queue.calls().filter(|(_, job, _)| {
             job.client.exchange.as_deref().is_some_and(|exchange| exchanges.contains(exchange))
         });

@@ -590,7 +590,7 @@ impl Intercept {
             Some(chain) => {
                 let exchange = self.journal.name(&mut ctx.recording);
                 let client = exchange::client(session, exchange);
-                self.callbacks.keep(chain, client, &live.config.callbacks).await
+                self.callbacks.keep(chain, client, &live.config.callbacks)
             }
             None => None,
         };

@@ -422,12 +422,17 @@ impl Standin {
 
     /// The calls of `/api/callbacks`, as soon as so many are done.
     pub async fn calls_done(&self, count: usize) -> Vec<Value> {
-        eventually(SOON, &format!("{count} callbacks are done"), async || {
+        self.calls_that(count, "done").await
+    }
+
+    /// All calls that the admin port shows, once so many of them are in this state.
+    pub async fn calls_that(&self, count: usize, state: &str) -> Vec<Value> {
+        eventually(SOON, &format!("{count} callbacks are {state}"), async || {
             let response = self.admin(get("/api/callbacks")).await;
             assert_eq!(response.status, 200, "{}", response.text());
             let calls = response.json()["callbacks"].as_array().cloned().unwrap_or_default();
-            let done = calls.iter().filter(|call| call["state"] == "done").count();
-            (done >= count).then_some(calls)
+            let there = calls.iter().filter(|call| call["state"] == state).count();
+            (there >= count).then_some(calls)
         })
         .await
     }
