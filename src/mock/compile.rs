@@ -7,7 +7,7 @@ use http::HeaderName;
 
 use super::body::Objects;
 use super::callback::expression::Url;
-use super::callback::{Payload, Plan};
+use super::callback::{Payload, Plan, When};
 use super::choose::{Exchanges, WantedContent};
 use super::media::{MediaType, Syntax};
 use super::offer::Room;
@@ -380,10 +380,11 @@ impl<'t> Compiler<'_, 't> {
     }
 
     fn plan(&mut self, callback: &document::Callback<'t>, exchanges: &Exchanges) -> Option<Arc<Plan>> {
-        let url = match Url::parse(callback.url.text()) {
+        let (written, at) = callback.target();
+        let url = match Url::parse(&written) {
             Ok(url) => url,
             Err(error) => {
-                let problem = callback.url.problem(Severity::Warning, BAD_CALLBACK_URL, error.message);
+                let problem = at.problem(Severity::Warning, BAD_CALLBACK_URL, error.message);
                 self.diagnostics.push(match error.hint {
                     Some(hint) => problem.hint(hint),
                     None => problem.hint("the callback is not sent"),
@@ -393,7 +394,7 @@ impl<'t> Compiler<'_, 't> {
         };
         if let Some(expression) = url.never_resolved() {
             let message = format!("`{expression}` stands in the host or port, where nothing is resolved");
-            self.diagnostics.push(callback.url.problem(Severity::Warning, BAD_CALLBACK_URL, message).hint(
+            self.diagnostics.push(at.problem(Severity::Warning, BAD_CALLBACK_URL, message).hint(
                 "let one expression begin the key with scheme and host, as `{$request.body#/url}/path`",
             ));
         }
@@ -421,7 +422,13 @@ impl<'t> Compiler<'_, 't> {
             method: callback.method.clone(),
             url,
             wait: callback.delay,
-            retry: None,
+            retry: callback.retry.clone(),
+            when: callback.when.as_ref().map(|when| When {
+                statuses: when.statuses.as_slice().into(),
+                examples: when.examples.iter().map(|name| (*name).into()).collect(),
+            }),
+            repeat: callback.repeat,
+            statuses: callback.statuses.as_slice().into(),
             names: names.into(),
             payloads: payloads.into(),
             headers: self.callback_headers(callback),

@@ -61,6 +61,7 @@ pub struct Metrics {
     upstream_healthy: IntGaugeVec,
     callbacks: IntCounterVec,
     callback_attempts: IntCounterVec,
+    callbacks_undocumented: IntCounterVec,
     callback_duration: HistogramVec,
     callbacks_pending: IntGauge,
     callbacks_in_flight: IntGauge,
@@ -166,6 +167,11 @@ impl Metrics {
             callback_attempts: counters(
                 "standin_callback_attempts_total",
                 "Attempts to send a callback, by status code or failure.",
+                &["operation", "callback", "code"],
+            ),
+            callbacks_undocumented: counters(
+                "standin_callbacks_undocumented_total",
+                "Answers of receivers whose status the document does not list.",
                 &["operation", "callback", "code"],
             ),
             callback_duration: histograms(
@@ -307,6 +313,7 @@ impl Metrics {
         keep_only(&self.validations_skipped, "operation", &operation);
         keep_only(&self.callbacks, "operation", &operation);
         keep_only(&self.callback_attempts, "operation", &operation);
+        keep_only(&self.callbacks_undocumented, "operation", &operation);
         keep_only(&self.callback_duration, "operation", &operation);
         keep_only(&self.upstream_duration, "upstream", &upstream);
         keep_only(&self.upstream_failures, "upstream", &upstream);
@@ -327,6 +334,10 @@ impl Observer for Metrics {
     fn attempt(&self, operation: &str, callback: &str, code: &str, seconds: f64) {
         self.callback_attempts.with_label_values(&[operation, callback, code]).inc();
         self.callback_duration.with_label_values(&[operation, callback]).observe(seconds);
+    }
+
+    fn undocumented(&self, operation: &str, callback: &str, code: &str) {
+        self.callbacks_undocumented.with_label_values(&[operation, callback, code]).inc();
     }
 
     fn outcome(&self, operation: &str, callback: &str, outcome: Outcome) {

@@ -3,6 +3,7 @@
 //! Everything borrows from the trees: a document is a view, made at load and dropped once the mocks
 //! are compiled.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -240,12 +241,45 @@ pub struct Callback<'t> {
     pub url: Key<'t>,
     pub key: Key<'t>,
     pub method: Method,
+    /// In place of the key, if the extension says.
+    pub address: Option<Value<'t>>,
     pub order: Option<i64>,
-    pub delay: Option<Duration>,
+    pub delay: Option<Delay>,
+    /// Waits between attempts.
+    pub retry: Option<Arc<[Duration]>>,
+    pub when: Option<When<'t>>,
+    pub repeat: Option<Repeat>,
     pub parameters: Vec<Parameter<'t>>,
     pub bodies: Vec<Media<'t>>,
+    /// What the receiver may answer.
+    pub statuses: Vec<StatusPattern>,
     /// `x-microcks-refs` of its responses: names for a callback whose request has no examples.
     pub refs: Vec<&'t str>,
+}
+
+/// Which answers a callback goes with; of a list that is empty, all.
+#[derive(Debug, Default)]
+pub struct When<'t> {
+    pub statuses: Vec<StatusPattern>,
+    pub examples: Vec<&'t str>,
+}
+
+/// How often a callback goes out.
+#[derive(Debug, Clone, Copy)]
+pub struct Repeat {
+    pub times: usize,
+    /// Before each but the first; none: its delay.
+    pub every: Option<Duration>,
+}
+
+impl<'t> Callback<'t> {
+    /// Where it goes, as it is written, and where that stands.
+    pub fn target(&self) -> (Cow<'t, str>, Spot<'t>) {
+        match self.address {
+            Some(value) => (value.text().unwrap_or_default(), Spot::Value(value)),
+            None => (Cow::Borrowed(self.url.text()), Spot::Key(self.url)),
+        }
+    }
 }
 
 /// As documents write it.

@@ -10,7 +10,7 @@ use crate::config::{self, Delay, Missing, MissingEntry, Problem};
 use crate::diagnostic::{Code, Severity, nearest};
 use crate::tree::{Key, Value};
 
-const BAD_EXTENSION: Code = Code("SI0108");
+pub const BAD_EXTENSION: Code = Code("SI0108");
 pub const NOT_BUILT: Code = Code("SI0109");
 const BAD_VALUE: Code = Code("SI0209");
 
@@ -113,6 +113,14 @@ pub fn extension_key<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, planned: &[&
         }
     };
     resolver.report(problem);
+}
+
+/// What a callback waits, or the bounds of chance.
+pub fn delay<'t>(resolver: &mut Resolver<'t>, value: Value<'t>) -> Option<Delay> {
+    match value.is_mapping() {
+        true => wait(resolver, value),
+        false => duration(resolver, value).map(Delay::Fixed),
+    }
 }
 
 /// What a callback waits: milliseconds as a bare number, or a duration as in the config (`3s`).

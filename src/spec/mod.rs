@@ -22,6 +22,8 @@ mod parameter;
 
 mod example;
 
+mod callback;
+
 mod extension;
 
 mod server;

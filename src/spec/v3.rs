@@ -5,11 +5,12 @@ use std::sync::Arc;
 use http::Method;
 
 use super::NOT_OPENAPI;
+use super::callback::{self, Said};
 use super::document::{
-    Callback, Document, Field, Format, Location, Media, Operation, Parameter, Response, Style,
+    Callback, Document, Field, Format, Location, Media, Operation, Parameter, Response, StatusPattern, Style,
 };
 use super::example::{data, examples, of_schemas, schemas, shown};
-use super::extension::{duration, extension, extension_key, refs};
+use super::extension::{extension, refs};
 use super::keyword::{
     COMPONENTS, HEADER, MEDIA_TYPE, OPERATION, REQUEST_BODY, RESPONSE, ROOT, beside_reference, given,
     keywords, near_misses, object, wrong_type,
@@ -288,26 +289,28 @@ fn call<'t>(
     value: Value<'t>,
 ) -> Callback<'t> {
     form(resolver, key, value);
-    let own = value.get("x-standin-callback");
-    let microcks = value.get("x-microcks-callback");
-    if let Some(own) = own {
-        for (key, _) in own.entries().filter(|(key, _)| !["order", "delay"].contains(&key.text())) {
-            extension_key(resolver, key, &["url", "retry", "when", "repeat"], &["order", "delay"]);
-        }
-    }
-    let setting = |name| own.and_then(|own| own.get(name)).or_else(|| microcks.and_then(|own| own.get(name)));
-    let order = setting("order").and_then(|value| {
-        value.text().and_then(|text| text.parse().ok()).or_else(|| {
-            resolver.report(wrong_type(value, "`order`", "a whole number"));
-            None
-        })
-    });
-    let delay = setting("delay").and_then(|value| duration(resolver, value));
+    let Said { order, delay, url: address, retry, when, repeat } = callback::said(resolver, value);
     let parameters = parameters(resolver, value.get("parameters"));
     let bodies = request_body(resolver, value);
-    let responses = value.get("responses").into_iter().flat_map(Value::entries);
-    let refs = responses.filter_map(|(_, item)| resolver.follow(item)).flat_map(refs).collect();
-    Callback { name: name.text(), url, key, method, order, delay, parameters, bodies, refs }
+    let responses = || value.get("responses").into_iter().flat_map(Value::entries);
+    let statuses = responses().filter_map(|(key, _)| StatusPattern::parse(key.text())).collect();
+    let refs = responses().filter_map(|(_, item)| resolver.follow(item)).flat_map(refs).collect();
+    Callback {
+        name: name.text(),
+        url,
+        address,
+        key,
+        method,
+        order,
+        delay,
+        retry,
+        when,
+        repeat,
+        parameters,
+        bodies,
+        statuses,
+        refs,
+    }
 }
 
 #[cfg(test)]

@@ -492,6 +492,43 @@ async fn what_may_pass_is_tried_again_with_the_same_bytes_and_name() {
 }
 
 #[tokio::test]
+async fn a_status_that_the_document_does_not_list_is_told() {
+    let receiver = Receiver::answering(|_| Reply::new(202, "")).await;
+    let callbacks = [
+        to_query("a", ""),
+        "b: {'{$request.query.cb}/b': {post: {responses: {2XX: {description: ok}}}}}\n".to_owned(),
+        "c: {'{$request.query.cb}/c': {post: {}}}\n".to_owned(),
+    ];
+    let standin = serving(&orders(&callbacks.concat()), FAST).await;
+    order(&standin, &receiver.url()).await;
+    let done = standin.calls_done(3).await;
+    let told = |name: &str| {
+        let call = done.iter().find(|call| call["callback"] == name).expect("it was sent");
+        (call["outcome"].clone(), call["attempts"][0]["undocumented"].clone())
+    };
+    assert_eq!(told("a"), (json!("delivered"), json!(true)));
+    assert_eq!(told("b"), (json!("delivered"), Value::Null));
+    assert_eq!(told("c"), (json!("delivered"), Value::Null));
+    let metrics = standin.metrics().await;
+    let labels = [("operation", "placeOrder"), ("callback", "a"), ("code", "202")];
+    assert_eq!(metrics.value("standin_callbacks_undocumented_total", &labels), 1.0);
+    assert_eq!(metrics.value("standin_callbacks_undocumented_total", &[]), 1.0);
+}
+
+#[tokio::test]
+async fn a_document_may_have_its_own_schedule() {
+    let receiver = Receiver::answering(|_| Reply::new(500, "")).await;
+    let callbacks = [
+        to_query("a", "x-standin-callback: {retry: []}, "),
+        to_query("b", "x-standin-callback: {retry: [1ms, 1ms]}, "),
+    ];
+    let standin = serving(&orders(&callbacks.concat()), "callbacks: {delay: 1ms}\n").await;
+    order(&standin, &receiver.url()).await;
+    standin.calls_done(2).await;
+    assert_eq!(targets(&receiver.calls()), ["/a", "/b", "/b", "/b"]);
+}
+
+#[tokio::test]
 async fn refusals_are_final() {
     let receiver = Receiver::answering(|_| Reply::new(410, "")).await;
     let standin = serving(&orders(&to_query("a", "")), "callbacks: {delay: 1ms, retry: [1ms, 1ms]}\n").await;

@@ -15,10 +15,15 @@ use super::media::MediaType;
 use super::message::{Body, Context, Head, Moment, Request, Response};
 use super::reply::Content;
 use super::template::{Needs, Template};
+use crate::config::Delay;
+use crate::spec::document::{Repeat, StatusPattern};
 
 pub mod expression;
 
 use expression::Url;
+
+/// Calls of one answer.
+pub const LONGEST: usize = 1000;
 
 /// One callback of an operation, compiled.
 #[derive(Debug)]
@@ -27,14 +32,26 @@ pub struct Plan {
     pub method: Method,
     pub url: Url,
     /// What the document says to wait before it.
-    pub wait: Option<Duration>,
+    pub wait: Option<Delay>,
     /// Waits between attempts, if the document says.
     pub retry: Option<Arc<[Duration]>>,
+    /// Which answers it goes with, in place of the rule of names.
+    pub when: Option<When>,
+    pub repeat: Option<Repeat>,
+    /// What the receiver may answer; empty: nothing is said of that.
+    pub statuses: Box<[StatusPattern]>,
     /// Names of answers' examples that it goes with; empty: every 2xx and 3xx answer.
     pub names: Box<[Box<str>]>,
     pub payloads: Box<[Payload]>,
     /// Header parameters of the callback's operation, from their examples.
     pub headers: Box<[(HeaderName, Template)]>,
+}
+
+/// Which answers a callback goes with; of a list that is empty, all.
+#[derive(Debug)]
+pub struct When {
+    pub statuses: Box<[StatusPattern]>,
+    pub examples: Box<[Box<str>]>,
 }
 
 /// What a call carries: one example in one media type.
@@ -115,16 +132,36 @@ impl Plan {
 
     /// The payload that goes with an answer; `Some(None)`: the call goes without one.
     fn payload(&self, example: Option<&str>, status: StatusCode) -> Option<Option<usize>> {
-        let goes = match (self.names.is_empty(), example) {
-            (true, _) => status.is_success() || status.is_redirection(),
-            (false, Some(example)) => self.names.iter().any(|name| **name == *example),
-            (false, None) => false,
+        let goes = match (&self.when, example) {
+            (Some(when), _) => when.holds(example, status),
+            (None, _) if self.names.is_empty() => status.is_success() || status.is_redirection(),
+            (None, Some(example)) => self.names.iter().any(|name| **name == *example),
+            (None, None) => false,
         };
         if !goes {
             return None;
         }
         let named = self.payloads.iter().position(|payload| payload.example.as_deref() == example);
-        Some(named.or_else(|| self.payloads.iter().position(|payload| payload.example.is_none())))
+        let unnamed = || self.payloads.iter().position(|payload| payload.example.is_none());
+        // What goes with other answers than its names say has to carry one of them.
+        let first = || self.when.as_ref().and_then(|_| (!self.payloads.is_empty()).then_some(0));
+        Some(named.or_else(unnamed).or_else(first))
+    }
+
+    /// Its calls with an answer, by what each waits.
+    fn waits(&self, seed: u64) -> impl Iterator<Item = Option<Duration>> {
+        let Repeat { times, every } = self.repeat.unwrap_or(Repeat { times: 1, every: None });
+        (0..times).map(move |number| match every.filter(|_| number > 0) {
+            Some(every) => Some(every),
+            None => self.wait.map(|wait| wait.pick(seed.wrapping_add(number as u64))),
+        })
+    }
+}
+
+impl When {
+    fn holds(&self, example: Option<&str>, status: StatusCode) -> bool {
+        (self.statuses.is_empty() || lists(&self.statuses, status.as_u16()))
+            && (self.examples.is_empty() || self.examples.iter().any(|name| example == Some(&**name)))
     }
 }
 
@@ -148,20 +185,39 @@ pub fn chain(
     for plan in plans {
         let Some(payload) = plan.payload(example, response.status) else { continue };
         needs = needs | plan.needs();
-        calls.push(Planned {
-            callback: plan.name.clone(),
-            wait: plan.wait,
-            retry: plan.retry.clone(),
-            target: plan.url.resolve(context),
-            plan: plan.clone(),
-            payload,
-        });
+        let target = plan.url.resolve(context);
+        for wait in plan.waits(context.moment.seed) {
+            calls.push(Planned {
+                callback: plan.name.clone(),
+                wait,
+                retry: plan.retry.clone(),
+                target: target.clone(),
+                plan: plan.clone(),
+                payload,
+            });
+        }
     }
+    calls.truncate(LONGEST);
     if calls.is_empty() {
         return None;
     }
     let kept = Arc::new(Kept::of(context, &response, needs));
     Some(Chain { operation: operation.clone(), calls: calls.into(), kept })
+}
+
+impl Planned {
+    /// Whether the document says that the receiver may answer so, if it says anything of that.
+    pub fn describes(&self, status: u16) -> bool {
+        self.plan.statuses.is_empty() || lists(&self.plan.statuses, status)
+    }
+}
+
+fn lists(patterns: &[StatusPattern], status: u16) -> bool {
+    patterns.iter().any(|pattern| match *pattern {
+        StatusPattern::Code(code) => code == status,
+        StatusPattern::Range(class) => u16::from(class) == status / 100,
+        StatusPattern::Default => true,
+    })
 }
 
 impl Chain {

@@ -73,9 +73,10 @@ impl<'a, 't> Checker<'a, 't> {
         let headers = headers.flat_map(|parameter| &parameter.examples);
         let bodies = callback.bodies.iter().flat_map(|media| &media.examples);
         bodies.chain(headers).for_each(|example| self.example(example, subject, Side::Callback));
-        let Ok(url) = Url::parse(callback.url.text()) else { return };
+        let (written, at) = callback.target();
+        let Ok(url) = Url::parse(&written) else { return };
         for (source, asked) in url.asked() {
-            self.asked(asked, source, Spot::Key(callback.url), subject, Side::Url);
+            self.asked(asked, source, at, subject, Side::Url);
         }
     }
 

@@ -137,7 +137,7 @@ pub fn callbacks(operation: &Operation<'_>, compiled: &Compiled, report: &mut Re
         let status = response.status.status();
         status.is_success() || status.is_redirection()
     });
-    for callback in &operation.callbacks {
+    for callback in operation.callbacks.iter().filter(|callback| callback.when.is_none()) {
         let named = callback.bodies.iter().flat_map(|media| &media.examples);
         let named: Vec<_> = named.filter_map(|example| Some((example, example.name?))).collect();
         if named.is_empty() && callback.refs.is_empty() && !succeeds && compiled.answers() {

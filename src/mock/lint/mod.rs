@@ -188,7 +188,7 @@ pub fn callback(
         report.push(callback.key.problem(Severity::Warning, CALLBACK_WITHOUT_BODY, message));
     }
     let answers: HashSet<&str> = exchanges.names(None).collect();
-    if names.is_empty() || names.iter().any(|name| answers.contains(&**name)) {
+    if callback.when.is_some() || names.is_empty() || names.iter().any(|name| answers.contains(&**name)) {
         return;
     }
     let message =

@@ -64,6 +64,9 @@ pub trait Observer: Send + Sync + 'static {
     /// `code` is a status, or the word for why there is none.
     fn attempt(&self, operation: &str, callback: &str, code: &str, seconds: f64);
 
+    /// A status that the document does not list for this callback.
+    fn undocumented(&self, operation: &str, callback: &str, code: &str);
+
     fn outcome(&self, operation: &str, callback: &str, outcome: Outcome);
 }
 
@@ -399,6 +402,8 @@ mod tests {
     impl Observer for Heard {
         fn attempt(&self, _: &str, _: &str, _: &str, _: f64) {}
 
+        fn undocumented(&self, _: &str, _: &str, _: &str) {}
+
         fn outcome(&self, operation: &str, callback: &str, outcome: Outcome) {
             self.0.lock().unwrap().push((format!("{operation} {callback}"), outcome));
         }
@@ -425,7 +430,8 @@ mod tests {
             async move {
                 landing.acquire_owned().await.unwrap().forget();
                 let (code, duration) = (record::Code::Status(200), Duration::ZERO);
-                let attempt = Attempt { at: SystemTime::now(), code, error: None, duration };
+                let attempt =
+                    Attempt { at: SystemTime::now(), code, error: None, undocumented: false, duration };
                 let end = sender::End::Attempt { attempt, retry_after: None };
                 Report { call: None, url: None, host: Some("a:80".to_owned()), answer: None, end }
             }

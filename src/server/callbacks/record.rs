@@ -60,6 +60,9 @@ pub struct Attempt {
     pub code: Code,
     /// None if there was an answer.
     pub error: Option<String>,
+    /// The document lists what the receiver may answer, and not this.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub undocumented: bool,
     /// Seconds in JSON.
     #[serde(serialize_with = "seconds")]
     pub duration: Duration,
@@ -135,6 +138,7 @@ mod tests {
         let attempt = |code, error: Option<&str>| Attempt {
             at,
             code,
+            undocumented: false,
             error: error.map(str::to_owned),
             duration: Duration::from_micros(1_500),
         };

@@ -117,6 +117,7 @@ async fn attempt(
             Err(failure) => Code::Word(failure.kind.word()),
         },
         error: result.err().map(|failure| failure.message().to_owned()),
+        undocumented: false,
         duration: begun.elapsed(),
     };
     let addresses = match addresses(settings, &target, client, deadline).await? {

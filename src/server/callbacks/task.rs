@@ -11,7 +11,7 @@ use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::queue::{self, Queue, Step, Turn};
-use super::record::{Attempt, Outcome, Record, State};
+use super::record::{Attempt, Code, Outcome, Record, State};
 use super::retry::{self, Verdict};
 use super::sender::{End, Flight, Report, Settings};
 use super::{Counts, Current, Job, Lost, Observer, guard};
@@ -270,12 +270,19 @@ where
         tried.url = report.url.or(tried.url.take());
         tried.host = report.host.or(tried.host.take());
         tried.answer = report.answer;
-        let (attempt, asked) = match report.end {
+        let (mut attempt, asked) = match report.end {
             End::Never { outcome, reason } => return self.finish(turn, outcome, Some(reason)),
             End::Attempt { attempt, retry_after } => (attempt, retry_after),
         };
         let seconds = attempt.duration.as_secs_f64();
         self.observer.attempt(&job.chain.operation, &planned.callback, &attempt.code.to_string(), seconds);
+        if let Code::Status(status) = attempt.code
+            && !planned.describes(status)
+        {
+            attempt.undocumented = true;
+            let code = attempt.code.to_string();
+            self.observer.undocumented(&job.chain.operation, &planned.callback, &code);
+        }
         let (verdict, reason) = (retry::verdict(attempt.code), attempt.reason());
         tried.attempts.push(attempt);
         tried.tries += 1;
