@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use standin::config::Config;
+use standin::server::callbacks::Files;
 use standin::server::load::{self, Compiled, Loaded, Web};
 use standin::server::upstream::tls;
 
@@ -44,6 +45,7 @@ fn checked(config: &Config) -> std::io::Result<(Loaded, Compiled)> {
     let loaded = load(config)?;
     let mut compiled = load::check(config, &loaded);
     compiled.others.extend(tls::check(config));
+    compiled.others.extend(Files::read(&config.callbacks).err().map(|problem| *problem));
     Ok((loaded, compiled))
 }
 

@@ -217,6 +217,9 @@ impl Reloader {
         let mut files = self.loaded.watched.clone();
         files.extend(self.config_file.clone().map(|file| (file, self.config_stamp)));
         files.extend(self.certificates.iter().flat_map(|certificate| certificate.watched()));
+        let config = self.live.current().config.clone();
+        let named = config.callbacks.secret_file.iter().chain(&config.callbacks.ca);
+        files.extend(named.map(|file| (file.clone(), load::stamp(file))));
         files
     }
 

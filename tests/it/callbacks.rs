@@ -529,6 +529,44 @@ async fn a_document_may_have_its_own_schedule() {
 }
 
 #[tokio::test]
+async fn secrets_of_a_file_are_read_again_when_it_changes() {
+    let receiver = Receiver::start().await;
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n";
+    let standin = Standin::with()
+        .paths(&orders(&to_query("a", "")))
+        .config("callbacks: {delay: 1ms, secret_file: secrets}\nreload: {poll: 100ms}\n")
+        .file("secrets", secret)
+        .start()
+        .await;
+    order(&standin, &receiver.url()).await;
+    let signatures =
+        |call: &Received| call.header("webhook-signature").map_or(0, |all| all.split(' ').count());
+    assert_eq!(signatures(&receiver.expect(1).await[0]), 1);
+    let version = standin.metrics().await.value("standin_reloads_total", &[("result", "success")]);
+    standin.folder.replace("secrets", &secret.repeat(2));
+    standin.counts(version + 1.0, "standin_reloads_total", &[("result", "success")]).await;
+    order(&standin, &receiver.url()).await;
+    assert_eq!(signatures(&receiver.expect(2).await[1]), 2);
+    // What is broken changes nothing.
+    standin.folder.replace("secrets", "whsec_short\n");
+    standin.counts(1.0, "standin_reloads_total", &[("result", "failure")]).await;
+    order(&standin, &receiver.url()).await;
+    assert_eq!(signatures(&receiver.expect(3).await[2]), 2);
+}
+
+#[tokio::test]
+async fn a_secret_file_that_can_t_be_used_stops_the_start_and_no_secret_is_told() {
+    let exit = Standin::with()
+        .paths(&orders(&to_query("a", "")))
+        .config("callbacks: {secret_file: secrets}\n")
+        .file("secrets", "hunter2\n")
+        .exits()
+        .await;
+    exit.is(1).says(&["SI0021", "callbacks.secret_file", "whsec_"]);
+    assert!(!exit.stderr.contains("hunter2"));
+}
+
+#[tokio::test]
 async fn refusals_are_final() {
     let receiver = Receiver::answering(|_| Reply::new(410, "")).await;
     let standin = serving(&orders(&to_query("a", "")), "callbacks: {delay: 1ms, retry: [1ms, 1ms]}\n").await;
