@@ -78,6 +78,8 @@ pub struct Reloader {
     config_broken: bool,
     /// The config file as it was before it was read.
     config_stamp: Stamp,
+    /// What callbacks are sent with, as it was when it was read.
+    named: Vec<(PathBuf, Stamp)>,
     /// Of the listeners, which stay as they are until a restart.
     certificates: Vec<Arc<Certificate>>,
 }
@@ -138,6 +140,7 @@ impl Reloader {
         read: Read,
     ) -> Self {
         let config_stamp = config_file.as_deref().and_then(load::stamp);
+        let named = named(&live.current().config);
         let (loaded, web) = (Arc::new(read.loaded), read.web);
         let reloader = Reloader {
             live,
@@ -150,6 +153,7 @@ impl Reloader {
             loaded,
             config_broken: false,
             config_stamp,
+            named,
             certificates: Vec::new(),
         };
         reloader.tell(&reloader.live.current(), &[], &[]);
@@ -217,9 +221,7 @@ impl Reloader {
         let mut files = self.loaded.watched.clone();
         files.extend(self.config_file.clone().map(|file| (file, self.config_stamp)));
         files.extend(self.certificates.iter().flat_map(|certificate| certificate.watched()));
-        let config = self.live.current().config.clone();
-        let named = config.callbacks.secret_file.iter().chain(&config.callbacks.ca);
-        files.extend(named.map(|file| (file.clone(), load::stamp(file))));
+        files.extend(self.named.clone());
         files
     }
 
@@ -236,6 +238,8 @@ impl Reloader {
         }
         let unusable = self.reread_certificates();
         self.web.meet(&config).await;
+        // Before they are read, so that a change meanwhile is one.
+        self.named = named(&config);
         let Ok(prepared) = prepare(config, self.loaded.clone(), self.web.clone()).await else {
             // The panic itself is on stderr. What is in force goes on, and so does the watching.
             tracing::error!(
@@ -394,6 +398,12 @@ async fn put_together(
     let meters = Meters::of(&mocks);
     let in_force = InForce { version, config, mocks, meters, upstreams, document_upstreams, documents };
     (in_force, loaded)
+}
+
+/// The files that callbacks are sent with.
+fn named(config: &Config) -> Vec<(PathBuf, Stamp)> {
+    let files = config.callbacks.secret_file.iter().chain(&config.callbacks.ca);
+    files.map(|file| (file.clone(), load::stamp(file))).collect()
 }
 
 fn broken(certificates: &Certificates) -> Vec<Diagnostic> {
