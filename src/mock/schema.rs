@@ -16,7 +16,7 @@ use super::text::Kinds;
 use crate::spec::kept::{Key, Schema};
 use crate::spec::schema::Direction;
 use crate::tree::push_token;
-use cost::Cost;
+use cost::{Cost, Telling};
 
 mod cost;
 
@@ -235,15 +235,16 @@ impl Validator {
         if self.fits(instance) {
             return Vec::new();
         }
-        if !self.cost.allows(&self.bundle, instance, STEPS / TELLING) {
-            return vec![Misfit {
+        match self.cost.telling(&self.bundle, instance, STEPS / TELLING) {
+            Telling::All => collected(self.compiled.iter_errors(instance), limit),
+            Telling::First => collected(self.compiled.validate(instance).err().into_iter(), limit),
+            Telling::Nothing => vec![Misfit {
                 pointer: String::new(),
                 keyword: "schema".into(),
                 message: format!("{} does not fit, and is too large to say where", shown(instance)),
                 rule: "schema".to_owned(),
-            }];
+            }],
         }
-        collected(self.compiled.iter_errors(instance), limit)
     }
 
     /// What of an example does not fit, at most `limit` of it. `steps` are those that may be taken,
@@ -256,6 +257,12 @@ impl Validator {
         steps: &mut usize,
     ) -> Result<Vec<Misfit>, TooCostly> {
         self.cost.count(&self.bundle, instance, steps)?;
+        if self.compiled.is_valid(instance) {
+            return Ok(Vec::new());
+        }
+        if self.cost.telling(&self.bundle, instance, STEPS) != Telling::All {
+            return Err(TooCostly);
+        }
         let templates = has_template(instance);
         let errors = self.compiled.iter_errors(instance);
         let settled = |error: &ValidationError<'_>| !templates || is_settled(error);
@@ -824,6 +831,29 @@ mod tests {
         soon(json!({"items": {"pattern": "^(?=a)(a|aa)+$"}}), &texts);
         // Much less without the tests' own build and a busy machine.
         assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+    }
+
+    /// Expected is how many violations are told, and of what length the first pointer is.
+    #[track_caller]
+    fn check_told(definition: Json, instance: Json, expected: (usize, usize)) {
+        let bundle = json!({ "$ref": "#/$defs/0", "$defs": { "0": definition } });
+        let validator = Validator::new(bundle).expect("it compiles");
+        let found = validator.misfits(&instance, 20);
+        assert_eq!((found.len(), found[0].pointer.len()), expected);
+    }
+
+    #[test]
+    fn what_would_take_too_much_memory_to_tell_is_told_in_part() {
+        let texts = json!({"additionalProperties": {"items": {"type": "string"}}});
+        let under = |name: usize, items: usize| json!({ "k".repeat(name): vec![1; items] });
+        check_told(texts.clone(), under(10, 1_000), (20, 13));
+        // Each of the pointers has the whole name.
+        check_told(texts, under(1 << 16, 20_000), (1, (1 << 16) + 3));
+        let lacking = json!({"items": {"required": (0..30).map(|n| n.to_string()).collect::<Vec<_>>()}});
+        check_told(lacking.clone(), vec![json!({}); 100].into(), (2, 2));
+        check_told(lacking.clone(), vec![json!({}); 20_000].into(), (1, 2));
+        let alternatives = json!({"anyOf": [lacking, {"type": "null"}]});
+        check_told(alternatives, vec![json!({}); 20_000].into(), (1, 0));
     }
 
     #[track_caller]

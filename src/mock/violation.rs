@@ -8,6 +8,9 @@ use serde_json::{Value as Json, json};
 /// Bytes of `x-standin-violations`.
 const LONGEST: usize = 4 << 10;
 
+/// Characters of a path: a client may call a property what it likes, and many may be wrong in it.
+const LONGEST_PATH: usize = 500;
+
 /// One thing that is not as the document says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -84,7 +87,12 @@ impl Violation {
         keyword: impl Into<Cow<'static, str>>,
         message: impl Into<String>,
     ) -> Self {
-        Violation { place, path: path.into(), keyword: keyword.into(), message: message.into() }
+        let mut path = path.into();
+        if let Some((end, _)) = path.char_indices().nth(LONGEST_PATH) {
+            path.truncate(end);
+            path.push_str("...");
+        }
+        Violation { place, path, keyword: keyword.into(), message: message.into() }
     }
 
     /// As the header, the journal and a problem list it.
@@ -154,6 +162,14 @@ fn ascii(json: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_cut() {
+        let path = |name: &str| Violation::new(Place::Body, name, "type", "").path;
+        assert_eq!(path("/a"), "/a");
+        assert_eq!(path(&"ü".repeat(LONGEST_PATH)), "ü".repeat(LONGEST_PATH));
+        assert_eq!(path(&"ü".repeat(1 << 20)), "ü".repeat(LONGEST_PATH) + "...");
+    }
 
     #[test]
     fn the_header_is_ascii_json_of_what_there_is_room_for() {

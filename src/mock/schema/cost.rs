@@ -20,6 +20,14 @@ const TRIED: usize = 64;
 /// Steps that are counted of one message, and at most: to count them takes as long as to take them.
 const COUNTED: usize = 200_000;
 
+/// Bytes that what is told of one message may take: the validator makes all of it before it gives any.
+const TOLD: usize = 32 << 20;
+
+/// What one error takes besides the pointer in it, and how many a schema has of one value, besides those of
+/// missing properties.
+const ERROR: usize = 500;
+const ERRORS: usize = 2;
+
 /// Schemas that are looked at to know what a bundle costs.
 const LOOKED_AT: usize = 200_000;
 
@@ -37,6 +45,27 @@ pub struct Cost {
     /// Schemas inside each other that look at one value.
     deep: usize,
     engine: Engine,
+    /// Whether there are alternatives, of which an error has all that is wrong with each.
+    branches: bool,
+}
+
+/// How much of what does not fit can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Telling {
+    All,
+    /// What is found first.
+    First,
+    Nothing,
+}
+
+/// A schema that looks at a value.
+struct Look<'v> {
+    schema: &'v Json,
+    instance: &'v Json,
+    /// References and levels below the start.
+    depth: usize,
+    /// Bytes of the pointer to the value.
+    pointer: usize,
 }
 
 impl Cost {
@@ -46,7 +75,7 @@ impl Cost {
             Engine::Trying => None,
         };
         let (per_value, deep) = known.map_or((None, 0), |(often, deep)| (Some(often), deep));
-        Cost { per_value, deep, engine }
+        Cost { per_value, deep, engine, branches: has_branches(bundle) }
     }
 
     #[cfg(test)]
@@ -64,20 +93,44 @@ impl Cost {
         small || self.count(bundle, instance, &mut steps.min(COUNTED)).is_ok()
     }
 
+    /// How much can be told in bounded memory of what does not fit; it takes no more than these steps.
+    pub fn telling(&self, bundle: &Json, instance: &Json, steps: usize) -> Telling {
+        match self.walk(bundle, instance, &mut steps.min(COUNTED), Some(TOLD)) {
+            Ok(()) => Telling::All,
+            Err(TooCostly) if self.branches || !self.allows(bundle, instance, steps) => Telling::Nothing,
+            Err(TooCostly) => Telling::First,
+        }
+    }
+
     /// Takes the steps of a validation without validating.
     pub fn count(&self, bundle: &Json, instance: &Json, steps: &mut usize) -> Result<(), TooCostly> {
-        let mut open = vec![(bundle, instance, 0)];
-        while let Some((schema, instance, depth)) = open.pop() {
-            *steps = steps.checked_sub(1).filter(|_| depth < DEEPEST).ok_or(TooCostly)?;
-            let Some(schema) = schema.as_object() else { continue };
-            let own = self.own(schema, instance);
+        self.walk(bundle, instance, steps, None)
+    }
+
+    /// Also takes the room, if it is bounded, that errors would take if nothing fitted.
+    fn walk(
+        &self,
+        bundle: &Json,
+        instance: &Json,
+        steps: &mut usize,
+        mut room: Option<usize>,
+    ) -> Result<(), TooCostly> {
+        let mut open = vec![Look { schema: bundle, instance, depth: 0, pointer: 0 }];
+        while let Some(look) = open.pop() {
+            *steps = steps.checked_sub(1).filter(|_| look.depth < DEEPEST).ok_or(TooCostly)?;
+            let Some(schema) = look.schema.as_object() else { continue };
+            let own = self.own(schema, look.instance);
             *steps = steps.checked_sub(own).ok_or(TooCostly)?;
+            if let Some(room) = &mut room {
+                let errors = ERRORS + missing(schema, look.instance);
+                *room = room.checked_sub(errors.saturating_mul(ERROR + look.pointer)).ok_or(TooCostly)?;
+            }
             for (keyword, below) in schema.iter().cycle().take(schema.len() * times(schema)) {
                 // One more than there may be is enough to know.
                 if open.len() > *steps {
                     return Err(TooCostly);
                 }
-                step(bundle, keyword, below, instance, depth + 1, &mut open);
+                step(bundle, keyword, below, &look, &mut open);
             }
         }
         Ok(())
@@ -124,37 +177,67 @@ fn extent(value: &Json, most: usize) -> Option<usize> {
     Some(deepest + 1)
 }
 
-fn step<'v>(
-    bundle: &'v Json,
-    keyword: &str,
-    below: &'v Json,
-    instance: &'v Json,
-    depth: usize,
-    open: &mut Vec<(&'v Json, &'v Json, usize)>,
-) {
+/// Properties that an object lacks, each of which is an error of its own.
+fn missing(schema: &Map<String, Json>, instance: &Json) -> usize {
+    let Some(object) = instance.as_object() else { return 0 };
+    let dependent = schema.get("dependentRequired").and_then(Json::as_object).into_iter().flatten();
+    let lists = dependent.map(|(_, names)| names).chain(schema.get("required"));
+    let names = lists.filter_map(Json::as_array).flatten().filter_map(Json::as_str);
+    names.filter(|name| !object.contains_key(*name)).count()
+}
+
+fn has_branches(bundle: &Json) -> bool {
+    let mut open = vec![bundle];
+    while let Some(json) = open.pop() {
+        match json {
+            Json::Array(items) => open.extend(items),
+            Json::Object(entries) if entries.contains_key("anyOf") || entries.contains_key("oneOf") => {
+                return true;
+            }
+            Json::Object(entries) => open.extend(entries.values()),
+            _ => {}
+        }
+    }
+    false
+}
+
+fn step<'v>(bundle: &'v Json, keyword: &str, below: &'v Json, look: &Look<'v>, open: &mut Vec<Look<'v>>) {
+    let Look { instance, depth, pointer, .. } = *look;
+    let depth = depth + 1;
+    let here = |schema: &'v Json| Look { schema, instance, depth, pointer };
+    // A number, or a name, and the slash before it.
+    let inside = |schema: &'v Json, instance: &'v Json, name: usize| Look {
+        schema,
+        instance,
+        depth,
+        pointer: pointer + 1 + name,
+    };
+    let item = |schema: &'v Json, item: &'v Json| inside(schema, item, 7);
     let items = instance.as_array().into_iter().flatten();
-    let values = instance.as_object().into_iter().flat_map(|object| object.values());
+    let values = instance.as_object().into_iter().flatten();
     let schemas = below.as_array().into_iter().flatten();
     let named = below.as_object().into_iter().flatten();
     match keyword {
-        "$ref" => open.extend(target(bundle, below).map(|target| (target, instance, depth))),
-        "allOf" | "anyOf" | "oneOf" => open.extend(schemas.map(|schema| (schema, instance, depth))),
-        "not" | "if" | "then" | "else" => open.push((below, instance, depth)),
-        "dependentSchemas" => open.extend(named.map(|(_, schema)| (schema, instance, depth))),
-        "properties" => open.extend(
-            named.filter_map(|(name, schema)| Some((schema, instance.as_object()?.get(name)?, depth))),
-        ),
+        "$ref" => open.extend(target(bundle, below).map(here)),
+        "allOf" | "anyOf" | "oneOf" => open.extend(schemas.map(here)),
+        "not" | "if" | "then" | "else" => open.push(here(below)),
+        "dependentSchemas" => open.extend(named.map(|(_, schema)| here(schema))),
+        "properties" => {
+            open.extend(named.filter_map(|(name, schema)| {
+                Some(inside(schema, instance.as_object()?.get(name)?, name.len()))
+            }))
+        }
         "patternProperties" => {
             let values: Vec<_> = values.collect();
-            open.extend(named.flat_map(|(_, schema)| {
-                values.iter().map(move |value| (schema, *value, depth)).collect::<Vec<_>>()
-            }));
+            for (_, schema) in named {
+                open.extend(values.iter().map(|(name, value)| inside(schema, value, name.len())));
+            }
         }
         "additionalProperties" | "unevaluatedProperties" | "propertyNames" => {
-            open.extend(values.map(|value| (below, value, depth)));
+            open.extend(values.map(|(name, value)| inside(below, value, name.len())));
         }
-        "prefixItems" => open.extend(schemas.zip(items).map(|(schema, item)| (schema, item, depth))),
-        "items" | "contains" | "unevaluatedItems" => open.extend(items.map(|item| (below, item, depth))),
+        "prefixItems" => open.extend(schemas.zip(items).map(|(schema, value)| item(schema, value))),
+        "items" | "contains" | "unevaluatedItems" => open.extend(items.map(|value| item(below, value))),
         _ => {}
     }
 }
