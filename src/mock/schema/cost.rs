@@ -225,7 +225,7 @@ fn step<'v>(bundle: &'v Json, keyword: &str, below: &'v Json, look: &Look<'v>, o
         "properties" => {
             open.extend(named.filter_map(|(name, schema)| {
                 Some(inside(schema, instance.as_object()?.get(name)?, name.len()))
-            }))
+            }));
         }
         "patternProperties" => {
             let values: Vec<_> = values.collect();

@@ -48,25 +48,32 @@ pub struct Contract {
 #[derive(Default)]
 pub struct Common {
     parameters: HashMap<Vec<Node>, Arc<Parameter>>,
-    bodies: HashMap<(bool, Vec<Node>), Arc<Body>>,
-    responses: HashMap<(u16, Vec<Node>), Arc<Response>>,
+    bodies: HashMap<(bool, Vec<Named>), Arc<Body>>,
+    responses: HashMap<(u16, Vec<Named>), Arc<Response>>,
 }
 
 /// A place of a tree.
 type Node = (*const Tree, u32);
 
+/// What stands there may have another name wherever it is referred to.
+type Named = (Box<str>, Node);
+
 fn node(value: Value<'_>) -> Node {
     (Arc::as_ptr(value.tree()), value.id())
 }
 
-fn nodes<'a, 't: 'a>(content: &'a [document::Media<'t>]) -> impl Iterator<Item = Node> + 'a {
+fn named<'a, 't: 'a>(content: &'a [document::Media<'t>]) -> impl Iterator<Item = Named> + 'a {
     content.iter().flat_map(|media| {
         let at = match media.at {
             Spot::Key(key) => key.value(),
             Spot::Value(value) => Some(value),
         };
         let fields = media.fields.iter().map(|field| field.at);
-        at.into_iter().chain(media.schema).chain(media.item_schema).chain(fields).map(node)
+        at.into_iter()
+            .chain(media.schema)
+            .chain(media.item_schema)
+            .chain(fields)
+            .map(|value| (media.name.into(), node(value)))
     })
 }
 
@@ -174,7 +181,7 @@ fn body(operation: &Operation<'_>, texts: &Arc<Texts>, common: &mut Common) -> O
     if operation.bodies.is_empty() && !operation.body_required {
         return None;
     }
-    let key = (operation.body_required, nodes(&operation.bodies).collect());
+    let key = (operation.body_required, named(&operation.bodies).collect());
     let make = || Arc::new(Body::of(&operation.bodies, operation.body_required, texts));
     Some(common.bodies.entry(key).or_insert_with(make).clone())
 }
@@ -182,9 +189,9 @@ fn body(operation: &Operation<'_>, texts: &Arc<Texts>, common: &mut Common) -> O
 fn responses(operation: &Operation<'_>, texts: &Arc<Texts>, common: &mut Common) -> Box<[Arc<Response>]> {
     let described = operation.responses.iter().filter(|response| !response.status.is_informational());
     let one = |response: &document::Response<'_>| {
-        let headers = response.headers.iter().map(|field| node(field.at));
+        let headers = response.headers.iter().map(|field| (field.name.into(), node(field.at)));
         // Those that are as bare as each other differ in their status alone.
-        let key = (response::number(response.status), headers.chain(nodes(&response.content)).collect());
+        let key = (response::number(response.status), headers.chain(named(&response.content)).collect());
         let shared = common.responses.entry(key);
         shared.or_insert_with(|| Arc::new(Response::of_document(response, texts))).clone()
     };
@@ -304,6 +311,27 @@ mod tests {
             assert!(Contract::of(operation, &texts, &Config::default(), &mut common).is_some());
         }
         assert_eq!((common.parameters.len(), common.bodies.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_is_called_otherwise_is_another() {
+        let text = "openapi: 3.0.0\nh: {required: true}\npaths:\n  \
+            /1: {get: {requestBody: {content: {a/b: &m {}}}, responses: {200: {headers: {x-a: {$ref: '#/h'}}}}}}\n  \
+            /2: {get: {requestBody: {content: {a/c: *m}}, responses: {200: {headers: {x-b: {$ref: '#/h'}}}}}}\n";
+        let (tree, _) =
+            Tree::parse("/t.yaml", text.to_owned(), &Default::default()).expect("the text is YAML");
+        let trees = spec::Trees::from([("/t.yaml".into(), tree)]);
+        let document = spec::read(&trees, "/t.yaml").document.expect("the text is a document");
+        let texts = Texts::new(&trees, document.source.clone(), document.format);
+        let config = Config {
+            validate: Validate { response: Level::Report, ..Validate::default() },
+            ..Config::default()
+        };
+        let mut common = Common::default();
+        for operation in &document.operations {
+            assert!(Contract::of(operation, &texts, &config, &mut common).is_some());
+        }
+        assert_eq!((common.bodies.len(), common.responses.len()), (2, 2));
     }
 
     #[test]
