@@ -42,8 +42,8 @@ impl Content {
     /// None where its name is none.
     pub fn of(media: &document::Media<'_>, texts: &Arc<Texts>) -> Option<Content> {
         let field = |field: &document::FormField<'_>| {
-            let value =
-                Value { schema: Some(texts.schema(field.at)), required: field.required, allow_empty: false };
+            let schema = Some(texts.schema(field.at));
+            let value = Value { schema, required: field.required, allow_empty: false, hidden: false };
             (Writing::from(field), value)
         };
         Some(Content {

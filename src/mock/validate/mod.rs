@@ -90,11 +90,11 @@ impl Contract {
         if config.validate.request != Level::Off {
             let all = config.validate.unknown_query;
             contract.query = all.then(|| names_of(operation));
-            contract.parameters = parameters(operation, texts, all, common);
+            contract.parameters = parameters(operation, texts, config, common);
             contract.body = body(operation, texts, common);
         }
         if config.validate.response != Level::Off {
-            contract.responses = responses(operation, texts, common);
+            contract.responses = responses(operation, texts, config, common);
         }
         let Contract { parameters, body, query, responses } = &contract;
         let nothing = parameters.is_empty() && body.is_none() && query.is_none() && responses.is_empty();
@@ -164,14 +164,15 @@ fn names_of(operation: &Operation<'_>) -> Box<[Box<str>]> {
 fn parameters(
     operation: &Operation<'_>,
     texts: &Arc<Texts>,
-    all: bool,
+    config: &Config,
     common: &mut Common,
 ) -> Box<[Arc<Parameter>]> {
+    let (all, redact) = (config.validate.unknown_query, &config.journal.redact);
     let says = |parameter: &&document::Parameter<'_>| all || Parameter::says(parameter);
     let one = |parameter: &document::Parameter<'_>| {
         let key = std::iter::once(parameter.at).chain(parameter.schema).map(node).collect();
         let shared = common.parameters.entry(key);
-        shared.or_insert_with(|| Arc::new(Parameter::of(parameter, texts))).clone()
+        shared.or_insert_with(|| Arc::new(Parameter::of(parameter, texts, redact))).clone()
     };
     let listed = operation.parameters.iter().filter(|parameter| !parameter::is_ignored(parameter));
     listed.filter(says).map(one).collect()
@@ -186,14 +187,21 @@ fn body(operation: &Operation<'_>, texts: &Arc<Texts>, common: &mut Common) -> O
     Some(common.bodies.entry(key).or_insert_with(make).clone())
 }
 
-fn responses(operation: &Operation<'_>, texts: &Arc<Texts>, common: &mut Common) -> Box<[Arc<Response>]> {
+fn responses(
+    operation: &Operation<'_>,
+    texts: &Arc<Texts>,
+    config: &Config,
+    common: &mut Common,
+) -> Box<[Arc<Response>]> {
     let described = operation.responses.iter().filter(|response| !response.status.is_informational());
     let one = |response: &document::Response<'_>| {
         let headers = response.headers.iter().map(|field| (field.name.into(), node(field.at)));
         // Those that are as bare as each other differ in their status alone.
         let key = (response::number(response.status), headers.chain(named(&response.content)).collect());
         let shared = common.responses.entry(key);
-        shared.or_insert_with(|| Arc::new(Response::of_document(response, texts))).clone()
+        shared
+            .or_insert_with(|| Arc::new(Response::of_document(response, texts, &config.journal.redact)))
+            .clone()
     };
     described.map(one).collect()
 }

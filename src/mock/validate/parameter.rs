@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use http::HeaderName;
+use http::header::COOKIE;
 use serde_json::Value as Json;
 
 use super::{tell, validator};
@@ -34,7 +36,12 @@ pub struct Value {
     pub required: bool,
     /// Whether it may be there without a value.
     pub allow_empty: bool,
+    /// Whether it is one that the journal must not keep, which has violations too.
+    pub hidden: bool,
 }
+
+/// What is said of a hidden value.
+const HIDDEN: &str = "it does not fit its schema; its value is not shown";
 
 /// 3.0, 4.7.12.1: header parameters of these names are ignored.
 pub fn is_ignored(parameter: &document::Parameter<'_>) -> bool {
@@ -49,11 +56,17 @@ impl Parameter {
         parameter.schema.is_some() || parameter.required && parameter.location != Location::Path
     }
 
-    pub fn of(parameter: &document::Parameter<'_>, texts: &Arc<Texts>) -> Self {
+    pub fn of(parameter: &document::Parameter<'_>, texts: &Arc<Texts>, redact: &[HeaderName]) -> Self {
+        let field = match parameter.location {
+            Location::Header => parameter.name,
+            Location::Cookie => COOKIE.as_str(),
+            _ => "",
+        };
         let value = Value {
             schema: parameter.schema.map(|schema| texts.schema(schema)),
             required: parameter.required && parameter.location != Location::Path,
             allow_empty: parameter.allow_empty && parameter.location == Location::Query,
+            hidden: is_hidden(field, redact),
         };
         let media = parameter
             .media
@@ -168,9 +181,14 @@ impl Parameter {
             _ => text.into_owned().into(),
         };
         if let Some(validator) = validator {
-            tell(place, name, &validator, &json, found);
+            self.value.tell(place, name, &validator, &json, found);
         }
     }
+}
+
+/// Whether the values of a field are not kept.
+pub fn is_hidden(field: &str, redact: &[HeaderName]) -> bool {
+    redact.iter().any(|name| name.as_str().eq_ignore_ascii_case(field))
 }
 
 impl Value {
@@ -227,9 +245,17 @@ impl Value {
             other.get_or_insert(typed);
         }
         match (other, malformed) {
-            (Some(json), _) => tell(place, name, &validator, &json, found),
+            (Some(json), _) => self.tell(place, name, &validator, &json, found),
             (None, Some(why)) => found.push(Violation::new(place, name, "style", why)),
             (None, None) => self.missing(place, name, found),
+        }
+    }
+
+    fn tell(&self, place: Place, name: &str, validator: &Validator, json: &Json, found: &mut Vec<Violation>) {
+        let before = found.len();
+        tell(place, name, validator, json, found);
+        if self.hidden {
+            found[before..].iter_mut().for_each(|violation| HIDDEN.clone_into(&mut violation.message));
         }
     }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::content::Content;
-use super::parameter::Value;
+use super::parameter::{Value, is_hidden};
 use crate::mock::message;
 use crate::mock::schema::Schemas;
 use crate::mock::style::Writing;
@@ -26,7 +26,7 @@ pub struct Response {
 }
 
 impl Response {
-    pub fn of_document(response: &document::Response<'_>, texts: &Arc<Texts>) -> Self {
+    pub fn of_document(response: &document::Response<'_>, texts: &Arc<Texts>, redact: &[HeaderName]) -> Self {
         let content = response.content.iter().filter_map(|media| Content::of(media, texts));
         // 3.0, 4.7.17: `content-type` among them is ignored.
         let headers =
@@ -36,7 +36,8 @@ impl Response {
             // What is written under a media type is looked at for its presence.
             let schema = field.schema.filter(|_| field.media.is_none()).map(|schema| texts.schema(schema));
             let writing = Writing { name: name.into(), location: Location::Header, style, explode };
-            (writing, Value { schema, required, allow_empty: false })
+            let hidden = is_hidden(name, redact);
+            (writing, Value { schema, required, allow_empty: false, hidden })
         };
         Response {
             status: response.status,
