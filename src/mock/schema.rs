@@ -874,6 +874,10 @@ mod tests {
         let branches = json!({"properties": {"x": {"$ref": "#/$defs/0"}}});
         let nested = (0..40).fold(json!(1), |below, _| json!({ "x": below }));
         check_cost([json!({"anyOf": [branches, branches]})].into_iter(), nested);
+        let regexes = json!({"items": {"format": "regex"}});
+        let texts = |many: usize| Json::from(vec!["("; many]);
+        check_cost([regexes.clone()].into_iter(), texts(10_000));
+        check_message(regexes, texts(1), &["/0 format"]);
         check_cost((0..900).map(next).chain([json!({})]), json!(1));
     }
 }

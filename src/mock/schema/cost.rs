@@ -17,6 +17,9 @@ const DEEPEST: usize = 500;
 const TRYING: usize = 1_000;
 const TRIED: usize = 64;
 
+/// What it counts to see whether a text is a pattern, which is to compile it.
+const COMPILING: usize = 2_000;
+
 /// Steps that are counted of one message, and at most: to count them takes as long as to take them.
 const COUNTED: usize = 200_000;
 
@@ -141,15 +144,23 @@ impl Cost {
         // Every value of a list is compared, and every item with every other.
         let listed = schema.get("enum").and_then(Json::as_array).map_or(0, Vec::len);
         let items = instance.as_array().filter(|_| schema.contains_key("uniqueItems")).map_or(0, Vec::len);
+        let compiling = if instance.is_string() { compiling(schema) } else { 0 };
+        let simple = listed + items + compiling;
         if self.engine == Engine::Linear {
-            return listed + items;
+            return simple;
         }
         let text = instance.as_str().filter(|_| schema.contains_key("pattern"));
         let pattern = text.map_or(0, |text| 1 + text.len() / TRIED);
         let named = schema.get("patternProperties").and_then(Json::as_object).map_or(0, Map::len);
         let named = named * instance.as_object().map_or(0, Map::len);
-        listed + items + (pattern + named).saturating_mul(TRYING)
+        simple + (pattern + named).saturating_mul(TRYING)
     }
+}
+
+/// What a schema does with every text.
+fn compiling(schema: &Map<String, Json>) -> usize {
+    let is_pattern = schema.get("format").and_then(Json::as_str) == Some("regex");
+    if is_pattern { COMPILING } else { 0 }
 }
 
 /// How deep a value is; none if it has more values than `most`.
@@ -306,7 +317,7 @@ impl<'v> Survey<'v> {
             self.deep = self.deep.max(depth);
             here += 1;
             let Some(schema) = schema.as_object() else { continue };
-            here += schema.get("enum").and_then(Json::as_array).map_or(0, Vec::len);
+            here += schema.get("enum").and_then(Json::as_array).map_or(0, Vec::len) + compiling(schema);
             if here > OFTEN {
                 return None;
             }
