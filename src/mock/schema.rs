@@ -878,6 +878,12 @@ mod tests {
         let texts = |many: usize| Json::from(vec!["("; many]);
         check_cost([regexes.clone()].into_iter(), texts(10_000));
         check_message(regexes, texts(1), &["/0 format"]);
+        let counted = json!({"pattern": "a(?:a|b){1000}c"});
+        check_cost([counted.clone()].into_iter(), "ab".repeat(1 << 19).into());
+        check_message(counted, "ab".repeat(100).into(), &[" pattern"]);
+        let named = json!({"patternProperties": {"a(?:a|b){1000}c": {}}});
+        check_cost([named].into_iter(), json!({ "ab".repeat(1 << 19): 1 }));
+        check_message(json!({"pattern": "^[ab]+c"}), "ab".repeat(1 << 19).into(), &[" pattern"]);
         check_cost((0..900).map(next).chain([json!({})]), json!(1));
     }
 }

@@ -17,6 +17,12 @@ const DEEPEST: usize = 500;
 const TRYING: usize = 1_000;
 const TRIED: usize = 64;
 
+/// Bytes of a text that a pattern takes a step for. One that repeats something several times takes more: in the
+/// worst case as many as that is often, a quarter of a step each, up to a bound.
+const MATCHED: usize = 64;
+const REPEATED: usize = 4;
+const MOST_REPEATED: usize = 4_000;
+
 /// What it counts to see whether a text is a pattern, which is to compile it.
 const COMPILING: usize = 2_000;
 
@@ -48,6 +54,8 @@ pub struct Cost {
     /// Schemas inside each other that look at one value.
     deep: usize,
     engine: Engine,
+    /// Steps that any of its patterns takes for each piece of a text.
+    patterns: usize,
     /// Whether there are alternatives, of which an error has all that is wrong with each.
     branches: bool,
 }
@@ -78,7 +86,7 @@ impl Cost {
             Engine::Trying => None,
         };
         let (per_value, deep) = known.map_or((None, 0), |(often, deep)| (Some(often), deep));
-        Cost { per_value, deep, engine, branches: has_branches(bundle) }
+        Cost { per_value, deep, engine, patterns: patterns(bundle), branches: has_branches(bundle) }
     }
 
     #[cfg(test)]
@@ -92,7 +100,8 @@ impl Cost {
             return self.count(bundle, instance, &mut steps.min(COUNTED)).is_ok();
         };
         let most = steps / per_value.max(1);
-        let small = extent(instance, most).is_some_and(|depth| depth * (self.deep + 1) <= DEEPEST);
+        let small =
+            extent(instance, most, self.patterns).is_some_and(|depth| depth * (self.deep + 1) <= DEEPEST);
         small || self.count(bundle, instance, &mut steps.min(COUNTED)).is_ok()
     }
 
@@ -145,7 +154,7 @@ impl Cost {
         let listed = schema.get("enum").and_then(Json::as_array).map_or(0, Vec::len);
         let items = instance.as_array().filter(|_| schema.contains_key("uniqueItems")).map_or(0, Vec::len);
         let compiling = if instance.is_string() { compiling(schema) } else { 0 };
-        let simple = listed + items + compiling;
+        let simple = listed + items + compiling + matching(schema, instance);
         if self.engine == Engine::Linear {
             return simple;
         }
@@ -163,27 +172,75 @@ fn compiling(schema: &Map<String, Json>) -> usize {
     if is_pattern { COMPILING } else { 0 }
 }
 
-/// How deep a value is; none if it has more values than `most`.
-fn extent(value: &Json, most: usize) -> Option<usize> {
-    let mut left = most;
+/// What the patterns of a schema take of a text, or of the names of an object.
+fn matching(schema: &Map<String, Json>, instance: &Json) -> usize {
+    match instance {
+        Json::String(text) => {
+            let pattern = schema.get("pattern").and_then(Json::as_str);
+            pattern.map_or(0, |pattern| weight(pattern) * (text.len() / MATCHED))
+        }
+        Json::Object(entries) => {
+            let named = schema.get("patternProperties").and_then(Json::as_object);
+            let all = named.into_iter().flatten().map(|(pattern, _)| weight(pattern)).sum::<usize>();
+            if all == 0 { 0 } else { all * entries.keys().map(|name| name.len() / MATCHED).sum::<usize>() }
+        }
+        _ => 0,
+    }
+}
+
+/// Steps that a pattern takes for each piece of a text: by its repetitions, those inside others multiplied,
+/// as if all were.
+fn weight(pattern: &str) -> usize {
+    let counted = pattern.split('{').skip(1).filter_map(|rest| {
+        let (count, _) = rest.split_once('}')?;
+        count.rsplit(',').find(|bound| !bound.is_empty())?.trim().parse::<usize>().ok()
+    });
+    let often = counted.fold(1, |often: usize, count| often.saturating_mul(count.max(1)).min(MOST_REPEATED));
+    often.div_ceil(REPEATED)
+}
+
+/// The heaviest pattern of a bundle; 0 where it has none.
+fn patterns(bundle: &Json) -> usize {
+    let mut heaviest = 0;
+    let mut open = vec![bundle];
+    while let Some(json) = open.pop() {
+        let Json::Object(entries) = json else {
+            open.extend(json.as_array().into_iter().flatten());
+            continue;
+        };
+        let own = entries.get("pattern").and_then(Json::as_str);
+        let named = entries.get("patternProperties").and_then(Json::as_object).into_iter().flatten();
+        let all = own.into_iter().chain(named.map(|(pattern, _)| pattern.as_str()));
+        heaviest = all.map(weight).fold(heaviest, usize::max);
+        open.extend(entries.values());
+    }
+    heaviest
+}
+
+/// How deep a value is; none if it has more values than `most`, each piece of a text counted as so many.
+fn extent(value: &Json, most: usize, piece: usize) -> Option<usize> {
+    let long = |text: &str| if piece == 0 { 0 } else { piece * (text.len() / MATCHED) };
+    let text = |value: &Json| value.as_str().map_or(0, long);
+    let mut left = most.checked_sub(text(value))?;
     let mut deepest = 0;
     let mut open = vec![(value, 1)];
     while let Some((value, depth)) = open.pop() {
         deepest = deepest.max(depth);
-        let below = match value {
-            Json::Array(items) => items.len(),
-            Json::Object(entries) => entries.len(),
-            _ => 0,
-        };
-        left = left.checked_sub(below)?;
         let is_deep = |value: &&Json| value.is_array() || value.is_object();
+        let mut below = 0;
         match value {
-            Json::Array(items) => open.extend(items.iter().filter(is_deep).map(|item| (item, depth + 1))),
+            Json::Array(items) => {
+                below += items.len() + if piece == 0 { 0 } else { items.iter().map(text).sum() };
+                open.extend(items.iter().filter(is_deep).map(|item| (item, depth + 1)));
+            }
             Json::Object(entries) => {
+                let own = |(name, value): (&String, &Json)| long(name) + text(value);
+                below += entries.len() + if piece == 0 { 0 } else { entries.iter().map(own).sum() };
                 open.extend(entries.values().filter(is_deep).map(|value| (value, depth + 1)));
             }
             _ => {}
         }
+        left = left.checked_sub(below)?;
     }
     Some(deepest + 1)
 }
