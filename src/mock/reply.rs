@@ -106,7 +106,8 @@ impl Reply {
 
     pub fn new(status: StatusCode, media: Option<MediaType>, body: Content) -> Self {
         let mut headers = HeaderMap::new();
-        if let Some(value) = media.as_ref().and_then(|media| body.content_type(media)) {
+        let typed = media.as_ref().filter(|_| has_content(status));
+        if let Some(value) = typed.and_then(|media| body.content_type(media)) {
             headers.insert(CONTENT_TYPE, value);
         }
         let body = if has_content(status) { body } else { Content::Bytes(Bytes::new()) };
@@ -169,6 +170,9 @@ impl Reply {
     pub fn render(&self, status: StatusCode, context: &Context<'_>) -> (HeaderMap, Bytes) {
         let mut headers = self.headers.clone();
         let body = if has_content(status) { self.body.render(context) } else { Bytes::new() };
+        if !has_content(status) {
+            headers.remove(CONTENT_TYPE);
+        }
         if !has_length(status) {
             headers.remove(CONTENT_LENGTH);
         } else if status != self.status || matches!(self.body, Content::Template(_)) {

@@ -9,7 +9,7 @@ use super::callback::{self, Said};
 use super::document::{
     Callback, Document, Field, Format, Location, Media, Operation, Parameter, Response, StatusPattern, Style,
 };
-use super::example::{data, examples, of_schemas, schemas, shown};
+use super::example::{examples, of_schemas, schemas};
 use super::extension::{extension, refs};
 use super::keyword::{
     COMPONENTS, HEADER, MEDIA_TYPE, OPERATION, REQUEST_BODY, RESPONSE, ROOT, beside_reference, given,
@@ -234,11 +234,8 @@ fn fields<'t>(resolver: &mut Resolver<'t>, headers: Value<'t>) -> Vec<Field<'t>>
             examples = self::examples(resolver, media);
         }
         if examples.is_empty() {
-            let shown = schemas(resolver, value).into_iter().find_map(|schema| {
-                let first = schema.get("enum").and_then(|list| list.items().next());
-                shown(schema).or_else(|| schema.get("default")).or_else(|| schema.get("const")).or(first)
-            });
-            examples.extend(shown.map(|value| data(None, value)));
+            // An instance is made of it: whether it leads anywhere is told now.
+            schemas(resolver, value);
         }
         let media = content.and_then(|(_, media)| object(resolver, media, &MEDIA_TYPE));
         found.push(Field {

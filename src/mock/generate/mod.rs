@@ -39,7 +39,7 @@ const FIXED_ROUNDS: usize = 60;
 const RANDOM_ROUNDS: usize = 12;
 
 /// Schemas looked at for one fixed instance, in all rounds.
-const FIXED_STEPS: usize = 200_000;
+const FIXED_STEPS: usize = 80_000;
 
 /// Schemas looked at for one random instance.
 const RANDOM_STEPS: usize = 50_000;

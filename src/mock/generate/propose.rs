@@ -30,6 +30,9 @@ const VALUES: usize = 2_000;
 /// Values that even what must be there may have.
 const MOST_VALUES: usize = 20_000;
 
+/// Items of one array that all differ: each is compared with those before it.
+const MOST_DISTINCT: usize = 1_000;
+
 /// Levels of objects and arrays that are shown although they need not be there.
 const SHOWN: usize = 8;
 
@@ -712,6 +715,9 @@ impl<'b, 'v> Proposer<'b, 'v> {
         let most = shape.most_items;
         if least > most || least > MOST_VALUES {
             return Err(self.impossible("no array has the length that it asks for"));
+        }
+        if shape.unique && least > MOST_DISTINCT {
+            return Err(self.impossible("it asks for more distinct items than are made"));
         }
         let length = shown.min(most);
         let from = if after_prefix > most { 0 } else { prefix };
