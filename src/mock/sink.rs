@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use url::form_urlencoded::byte_serialize;
 
@@ -90,8 +91,9 @@ impl<V> Sink<V> for String {
     }
 }
 
-/// What is around a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is around a text. Its words are also those of what is kept over a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Place {
     Text,
     Header,

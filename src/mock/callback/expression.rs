@@ -89,6 +89,21 @@ impl Url {
         Ok(Url { parts: parts.into() })
     }
 
+    /// The key, as it can be parsed again.
+    pub fn key(&self) -> String {
+        let mut key = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => key.push_str(text),
+                Part::Expression { source, kind: Kind::Runtime(_) } => key.extend(["{", source, "}"]),
+                Part::Expression { kind: Kind::Template(expression), .. } => {
+                    key.push_str(expression.source())
+                }
+            }
+        }
+        key
+    }
+
     /// Where the call goes. It may be relative, and is not yet parsed as a URL.
     pub fn resolve(&self, context: &Context<'_>) -> Result<String, Unresolved> {
         let mut chance = fastrand::Rng::with_seed(context.moment.seed);
@@ -101,7 +116,8 @@ impl Url {
                 }
                 Part::Expression { source, kind } => (source, kind),
             };
-            let unresolved = |reason| Unresolved { expression: source.to_string(), reason };
+            let unresolved =
+                |reason: &'static str| Unresolved { expression: source.to_string(), reason: reason.into() };
             if in_authority(&url) {
                 return Err(unresolved("stands in the host or port, where nothing is resolved"));
             }
@@ -311,6 +327,7 @@ impl Runtime {
                 self,
                 Runtime::StatusCode | Runtime::ResponseHeader(_) | Runtime::ResponseBody(_)
             ),
+            now: false,
         }
     }
 }
@@ -493,9 +510,10 @@ mod tests {
         let url = Url::parse(key).expect("the key is one");
         let params = sample.params();
         let context = sample.context(&params);
-        let expected = expected
-            .map(str::to_owned)
-            .map_err(|(expression, reason)| Unresolved { expression: expression.to_owned(), reason });
+        let expected = expected.map(str::to_owned).map_err(|(expression, reason)| Unresolved {
+            expression: expression.to_owned(),
+            reason: reason.into(),
+        });
         assert_eq!(url.resolve(&context), expected);
     }
 
@@ -689,7 +707,7 @@ mod tests {
         fn check(key: &str, request_body: bool, response: bool, dynamic: bool) {
             let url = Url::parse(key).expect("the key is one");
             let request_headers = key.contains("request.header");
-            let needs = Needs { request_body, request_headers, response };
+            let needs = Needs { request_body, request_headers, response, now: false };
             assert_eq!((url.needs(), url.is_dynamic()), (needs, dynamic));
         }
         check("/hook", false, false, false);

@@ -20,6 +20,8 @@ use crate::spec::document::{Repeat, StatusPattern};
 
 pub mod expression;
 
+pub mod saved;
+
 use expression::Url;
 
 /// Calls of one answer.
@@ -103,7 +105,7 @@ pub struct Call {
 #[error("{{{expression}}} {reason}")]
 pub struct Unresolved {
     pub expression: String,
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
 }
 
 /// The exchange that a chain came from, as far as its calls refer to it.
@@ -124,10 +126,17 @@ struct Kept {
 }
 
 impl Plan {
+    /// Of its URL, its header fields and its bodies.
     pub fn needs(&self) -> Needs {
+        self.needs_to_render() | self.url.needs()
+    }
+
+    /// Once it is known where it goes.
+    fn needs_to_render(&self) -> Needs {
         let payloads = self.payloads.iter().map(|payload| payload.body.needs());
         let headers = self.headers.iter().map(|(_, template)| template.needs());
-        payloads.chain(headers).fold(self.url.needs(), |all, needs| all | needs)
+        let url = if self.url.is_dynamic() { self.url.needs() } else { Needs::default() };
+        payloads.chain(headers).fold(url, |all, needs| all | needs)
     }
 
     /// The payload that goes with an answer; `Some(None)`: the call goes without one.
@@ -184,7 +193,7 @@ pub fn chain(
     let mut calls = Vec::new();
     for plan in plans {
         let Some(payload) = plan.payload(example, response.status) else { continue };
-        needs = needs | plan.needs();
+        needs = needs | plan.needs_to_render();
         let target = plan.url.resolve(context);
         for wait in plan.waits(context.moment.seed) {
             calls.push(Planned {
@@ -206,6 +215,11 @@ pub fn chain(
 }
 
 impl Planned {
+    /// Whether what is sent depends on when it is.
+    pub fn tells_time(&self) -> bool {
+        self.plan.needs_to_render().now
+    }
+
     /// Whether the document says that the receiver may answer so, if it says anything of that.
     pub fn describes(&self, status: u16) -> bool {
         self.plan.statuses.is_empty() || lists(&self.plan.statuses, status)

@@ -32,6 +32,8 @@ const MOST_ARGUMENTS: usize = 1000;
 /// What is between the braces of a template. It has at least one sequence, and each at least one operand.
 #[derive(Debug, Clone)]
 pub(in crate::mock) struct Expression {
+    /// As it is written, with its braces.
+    source: Box<str>,
     alternatives: Box<[Sequence]>,
 }
 
@@ -61,8 +63,12 @@ impl Expression {
             return Err(Error::new(open, "`{{` without `}}`"));
         }
         let mut parser = Parser { text, at: open + 2 };
-        let expression = parser.expression()?;
-        Ok((expression, parser.at))
+        let alternatives = parser.alternatives()?;
+        Ok((Expression { source: text[open..parser.at].into(), alternatives }, parser.at))
+    }
+
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     pub fn evaluate<'v>(&'v self, context: &Context<'v>, chance: &mut fastrand::Rng) -> Value<'v> {
@@ -89,7 +95,8 @@ impl Expression {
         let operands = self.alternatives.iter().flat_map(|sequence| &sequence.operands);
         operands.fold(Needs::default(), |needs, operand| match operand {
             Operand::Reference(reference) => needs | reference.needs(),
-            Operand::Literal(..) | Operand::Function(_) => needs,
+            Operand::Function(function) => needs | function.needs(),
+            Operand::Literal(..) => needs,
         })
     }
 }
@@ -132,7 +139,7 @@ struct Parser<'t> {
 }
 
 impl<'t> Parser<'t> {
-    fn expression(&mut self) -> Result<Expression, Error> {
+    fn alternatives(&mut self) -> Result<Box<[Sequence]>, Error> {
         let mut alternatives = Vec::new();
         loop {
             alternatives.push(self.sequence()?);
@@ -141,7 +148,7 @@ impl<'t> Parser<'t> {
             }
         }
         if self.takes("}}") {
-            return Ok(Expression { alternatives: alternatives.into() });
+            return Ok(alternatives.into());
         }
         if self.rest().starts_with('>') {
             return Err(Error::new(self.at, "`> put(name)` is not built yet"));

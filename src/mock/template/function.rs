@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::date::{Amount, Pattern, date};
-use super::{Error, Value};
+use super::{Error, Needs, Value};
 use crate::mock::message::Moment;
 
 /// A call of a function, with arguments that are right.
@@ -104,6 +104,10 @@ impl Function {
     /// Whether the first argument is a date pattern, in which `'` quotes.
     pub fn takes_pattern(name: &str) -> bool {
         matches!(name, "now" | "timestamp")
+    }
+
+    pub fn needs(&self) -> Needs {
+        Needs { now: matches!(self, Function::Timestamp | Function::Date(..)), ..Needs::default() }
     }
 
     pub fn evaluate(&self, moment: Moment, chance: &mut fastrand::Rng) -> Value<'_> {

@@ -31,6 +31,8 @@ mod pointer;
 
 mod value;
 
+pub mod saved;
+
 #[cfg(test)]
 pub(in crate::mock) mod sample;
 
@@ -68,6 +70,8 @@ pub struct Needs {
     pub request_headers: bool,
     /// Anything of the response: there is none while the response itself is rendered.
     pub response: bool,
+    /// What time it is.
+    pub now: bool,
 }
 
 /// Why a text does not parse: where, and what to do about it.
@@ -229,6 +233,7 @@ impl Needs {
             request_body: self.request_body || other.request_body,
             request_headers: self.request_headers || other.request_headers,
             response: self.response || other.response,
+            now: self.now || other.now,
         }
     }
 }
@@ -636,7 +641,7 @@ mod tests {
         fn check(text: &str, request_body: bool, response: bool) {
             let needs = Template::parse(text, Form::Text).expect("it is one").needs();
             let request_headers = text.contains("request.headers");
-            assert_eq!(needs, Needs { request_body, request_headers, response });
+            assert_eq!(needs, Needs { request_body, request_headers, response, now: false });
         }
         check("a {{ now() }} {{ request.path[1] request.headers[a] }}", false, false);
         check("{{ now() }} {{ 'a' || request.body/a }}", true, false);
