@@ -36,7 +36,7 @@ pub fn hold(schema: &Json) {
             assert!(problem.is_none(), "{schema}\n{instance}\n{problem:?}");
         }
     }
-    assert!(started.elapsed().as_secs() < 20, "{:?}: {schema}", started.elapsed());
+    assert!(started.elapsed().as_secs() < 60, "{:?}: {schema}", started.elapsed());
 }
 
 fn judge(schema: &Json) -> Option<jsonschema::Validator> {

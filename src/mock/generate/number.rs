@@ -83,7 +83,8 @@ impl Bounds {
         low && high && self.steps.iter().all(|step| is_multiple(value, *step))
     }
 
-    /// The number that is nearest to one that is wanted; without one, by chance. None where there is none.
+    /// The number that is nearest to one that is wanted; without one, by chance. None where there is none,
+    /// whatever is wanted.
     pub fn nearest(&self, kind: Kind, wanted: Option<f64>, chance: &mut Chance) -> Option<Json> {
         let coarse = match kind {
             Kind::Integer => 0,

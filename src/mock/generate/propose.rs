@@ -621,7 +621,7 @@ impl<'b, 'v> Proposer<'b, 'v> {
         all.get(at % all.len().max(1)).copied().unwrap_or(Types::NULL)
     }
 
-    fn number(&self, place: &Place<'b>, shape: &Shape<'b>, types: Types, number: &mut Number) -> Outcome {
+    fn number(&mut self, place: &Place<'b>, shape: &Shape<'b>, types: Types, number: &mut Number) -> Outcome {
         let kind = if types.has(Types::FRACTION) { Kind::Fraction } else { Kind::Integer };
         let mut bounds = shape.bounds.clone();
         match shape.format {
@@ -644,9 +644,10 @@ impl<'b, 'v> Proposer<'b, 'v> {
                 let wanted = (0..50).map(|more| usual + half + (tried + more) as f64);
                 // Where there is an upper bound, the others are below.
                 let below = (0..50).map(|less| usual - half - (tried + less) as f64);
+                // Where there is none for one wish, there is none for any.
                 let mut candidates = wanted
                     .chain(below)
-                    .filter_map(|wanted| bounds.nearest(kind, Some(wanted), &mut Chance::First));
+                    .map_while(|wanted| bounds.nearest(kind, Some(wanted), &mut Chance::First));
                 let first = candidates.next();
                 first.filter(|first| tried == 0 && !shape.refuses(first)).or_else(|| {
                     let mut others: Vec<Json> =
@@ -683,11 +684,15 @@ impl<'b, 'v> Proposer<'b, 'v> {
                 });
                 let mut all = ranges.chain([bounds.clone()]);
                 all.find_map(|bounds| {
-                    let drawn = (0..8).filter_map(|_| bounds.nearest(kind, None, &mut chance));
+                    let drawn = (0..8).map_while(|_| bounds.nearest(kind, None, &mut chance));
                     drawn.into_iter().find(|drawn| !shape.refuses(drawn))
                 })
             }
         };
+        if found.is_none() {
+            // Every scale was tried.
+            self.steps = self.steps.saturating_sub(20);
+        }
         found.ok_or_else(|| self.impossible("no number is within its bounds"))
     }
 
