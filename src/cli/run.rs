@@ -76,6 +76,9 @@ fn print_failure(failure: &Failure) {
     if let Failure::Documents { diagnostics, .. } | Failure::Certificates(diagnostics) = failure {
         report::print_errors(diagnostics);
     }
+    if let Failure::Store(diagnostic) = failure {
+        report::print_errors(std::slice::from_ref(&**diagnostic));
+    }
     eprintln!("error: {failure}");
 }
 

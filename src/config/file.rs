@@ -11,7 +11,7 @@ use super::{
     Admin, Callbacks, Changes, Config, DEFAULT_UPSTREAM, Delay, Health, Host, Journal, KeyPair, Level,
     Limits, Listen, Log, LogFormat, Missing, Mode, NO_UPSTREAM, Order, Reload, Rule, Secret, Selector,
     Shutdown, Source, Spec, Target, Unmatched, Upstream, UpstreamTls, Validate, address, amount, level,
-    missing, source,
+    missing, source, store,
 };
 use crate::diagnostic::{Diagnostic, Severity, nearest};
 use crate::tree::{self, Kind, Tree};
@@ -284,7 +284,6 @@ fn validate(keys: &mut Section<'_>) -> Validate {
 fn callbacks(keys: &mut Section<'_>, folder: &Path) -> Callbacks {
     let default = Callbacks::default();
     let target = |item: &Item<'_>| item.string(Target::from_str);
-    keys.only("store", &["memory"]);
     Callbacks {
         enabled: keys.boolean("enabled").unwrap_or(default.enabled),
         delay: keys.key("delay", delay).unwrap_or(default.delay),
@@ -297,6 +296,7 @@ fn callbacks(keys: &mut Section<'_>, folder: &Path) -> Callbacks {
         concurrency: keys.scalar("concurrency", amount::count).unwrap_or(default.concurrency),
         queue: keys.scalar("queue", amount::count).unwrap_or(default.queue),
         memory: keys.scalar("memory", amount::some_size).unwrap_or(default.memory),
+        store: keys.string("store", |text| store::store(text, folder)).unwrap_or(default.store),
         base_url: keys.string("base_url", address::base_url),
         secrets: keys
             .key("secret", |item| item.one_or_more(|item| item.string(Secret::from_str)))
@@ -577,7 +577,7 @@ callbacks:
   concurrency: 2
   queue: 3
   memory: 1MiB
-  store: memory
+  store: ./kept
   base_url: http://127.0.0.1:3000/base
   secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
   secret_file: secrets
@@ -723,6 +723,7 @@ log: {format: json, level: "warn,standin=debug"}
                 concurrency: 2,
                 queue: 3,
                 memory: 1 << 20,
+                store: crate::config::Store::Folder("/etc/standin/kept".into()),
                 base_url: Some("http://127.0.0.1:3000/base".parse().expect("a URL")),
                 secrets: vec!["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().expect("a secret")],
                 secret_file: Some("/etc/standin/secrets".into()),
@@ -881,11 +882,16 @@ log: {format: json, level: "warn,standin=debug"}
         check_messages("state: redis://a", &["c:1:8: `state`: `redis://a` is not built yet"]);
         check_messages("state: {a: b}", &["c:1:8: `state`: this is not built yet"]);
         check_messages(
-            "callbacks: {store: ./kept}",
-            &["c:1:20: `callbacks.store`: `./kept` is not built yet"],
+            "callbacks: {store: 'redis://a'}",
+            &["c:1:20: `callbacks.store`: `redis://a` is not built yet"],
         );
         check_messages("limits: {header_timeout: 1s}", &["c:1:10: `limits.header_timeout` is not built yet"]);
         check_messages("rules: [{operations: a, fault: 1}]", &["c:1:25: `rules[0].fault` is not built yet"]);
+    }
+
+    #[test]
+    fn a_store_is_memory_or_a_folder() {
+        check_messages("callbacks: {store: memroy}", &["c:1:20: `callbacks.store`: unknown store `memroy`"]);
     }
 
     #[test]

@@ -25,6 +25,8 @@ mod change;
 
 mod secret;
 
+mod store;
+
 mod source;
 
 mod address;
@@ -88,6 +90,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("admin", old.admin != new.admin),
         ("threads", old.threads != new.threads),
         ("log", old.log != new.log),
+        ("callbacks.store", old.callbacks.store != new.callbacks.store),
     ];
     changed.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
 }
@@ -422,6 +425,7 @@ pub struct Callbacks {
     pub queue: usize,
     /// Bytes that chains which are not done may keep together.
     pub memory: usize,
+    pub store: Store,
     pub base_url: Option<Url>,
     /// What calls are signed with; several while they are changed.
     pub secrets: Vec<Secret>,
@@ -433,7 +437,17 @@ pub struct Callbacks {
     pub proxy: Option<Page>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where chains are kept that are not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Store {
+    /// They end with the process.
+    Memory,
+    /// They go on when the next process starts.
+    Folder(PathBuf),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Order {
     Finished,
     Started,
@@ -588,6 +602,7 @@ impl Default for Callbacks {
             concurrency: 64,
             queue: 10_000,
             memory: 256 << 20,
+            store: Store::Memory,
             base_url: None,
             secrets: Vec::new(),
             secret_file: None,
@@ -634,7 +649,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_restart_is_needed_for_listeners_threads_and_the_log() {
+    fn a_restart_is_needed_for_listeners_threads_the_log_and_the_store() {
         let old = Config::default();
         assert!(needs_restart(&old, &old).is_empty());
 
@@ -646,6 +661,7 @@ mod tests {
         new.threads = Some(2);
         new.log.format = LogFormat::Json;
         new.reload.watch = false;
-        assert_eq!(needs_restart(&old, &new), ["listen", "admin", "threads", "log"]);
+        new.callbacks.store = Store::Folder("kept".into());
+        assert_eq!(needs_restart(&old, &new), ["listen", "admin", "threads", "log", "callbacks.store"]);
     }
 }

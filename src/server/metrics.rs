@@ -62,6 +62,7 @@ pub struct Metrics {
     callbacks: IntCounterVec,
     callback_attempts: IntCounterVec,
     callbacks_undocumented: IntCounterVec,
+    callbacks_unkept: IntCounterVec,
     callback_duration: HistogramVec,
     callbacks_pending: IntGauge,
     callbacks_in_flight: IntGauge,
@@ -173,6 +174,11 @@ impl Metrics {
                 "standin_callbacks_undocumented_total",
                 "Answers of receivers whose status the document does not list.",
                 &["operation", "callback", "code"],
+            ),
+            callbacks_unkept: counters(
+                "standin_callbacks_unkept_total",
+                "Callbacks that a folder was to keep over a restart, and could not.",
+                &["operation"],
             ),
             callback_duration: histograms(
                 "standin_callback_duration_seconds",
@@ -314,6 +320,7 @@ impl Metrics {
         keep_only(&self.callbacks, "operation", &operation);
         keep_only(&self.callback_attempts, "operation", &operation);
         keep_only(&self.callbacks_undocumented, "operation", &operation);
+        keep_only(&self.callbacks_unkept, "operation", &operation);
         keep_only(&self.callback_duration, "operation", &operation);
         keep_only(&self.upstream_duration, "upstream", &upstream);
         keep_only(&self.upstream_failures, "upstream", &upstream);
@@ -338,6 +345,10 @@ impl Observer for Metrics {
 
     fn undocumented(&self, operation: &str, callback: &str, code: &str) {
         self.callbacks_undocumented.with_label_values(&[operation, callback, code]).inc();
+    }
+
+    fn unkept(&self, operation: &str, calls: usize) {
+        self.callbacks_unkept.with_label_values(&[operation]).inc_by(calls as u64);
     }
 
     fn outcome(&self, operation: &str, callback: &str, outcome: Outcome) {

@@ -74,6 +74,9 @@ pub enum Failure {
     /// Files that listeners or upstreams name can't be used.
     #[error("certificates that can't be used: {}", .0.len())]
     Certificates(Vec<Diagnostic>),
+    /// Callbacks can't be kept as the config says.
+    #[error("callbacks can't be kept")]
+    Store(Box<Diagnostic>),
     #[error("can't listen on {address}: {reason}")]
     Listen { address: String, reason: String },
     #[error("the documents can't be read: {0}")]
@@ -138,7 +141,9 @@ impl Standin {
 
         let metrics = Arc::new(Metrics::new());
         let own = addresses.iter().filter_map(Address::socket).chain(admin_address).collect();
-        let callbacks = Callbacks::start(&config.callbacks, first.files.clone(), own, metrics.clone());
+        let opened = open_store(config.callbacks.store.clone()).await?;
+        let callbacks =
+            Callbacks::start(&config.callbacks, first.files.clone(), own, metrics.clone(), opened);
         let journal = match admin_address {
             Some(_) => Journal::start(&config.journal, metrics.clone()),
             None => Journal::off(),
@@ -231,11 +236,15 @@ impl Standin {
             let requests = self.in_flight.count();
             tracing::warn!(requests, "`shutdown.drain` is over; these requests were cut");
         }
-        for (operation, callbacks) in self.callbacks.drain(deadline).await {
-            tracing::warn!(operation = &*operation, callbacks, "callbacks were not sent");
-        }
+        self.callbacks.stop(deadline).await;
         tracing::info!("stopped");
     }
+}
+
+async fn open_store(store: crate::config::Store) -> Result<callbacks::Opened, Failure> {
+    let opening = tokio::task::spawn_blocking(move || callbacks::Opened::open(&store));
+    let opened = opening.await.map_err(|error| Failure::Runtime(error.to_string()))?;
+    opened.map_err(Failure::Store)
 }
 
 /// The broken documents without which Standin does not start.

@@ -13,7 +13,7 @@ use pingora::services::background::BackgroundService;
 use tokio::time::Instant;
 
 use super::Failure;
-use super::callbacks::Callbacks;
+use super::callbacks::{Callbacks, Opened};
 use super::flight::InFlight;
 use super::intercept::{Intercept, Upstreams};
 use super::journal::Journal;
@@ -57,7 +57,7 @@ impl Interceptor {
     ///
     /// # Errors
     ///
-    /// Documents that the config names and that can't be read.
+    /// Documents that the config names and that can't be read, or a folder for callbacks that can't be used.
     pub fn from_config(config: Config) -> Result<Interceptor, Failure> {
         // Where requests go is the caller's to say: no name is looked up.
         let config = Config { upstreams: Default::default(), ..config };
@@ -74,17 +74,18 @@ impl Interceptor {
             let diagnostics = broken.iter().flat_map(|served| served.diagnostics.clone()).collect();
             return Err(Failure::Documents { broken: broken.len(), diagnostics });
         }
-        Ok(Interceptor::new(config, first))
+        let opened = Opened::open(&config.callbacks.store).map_err(Failure::Store)?;
+        Ok(Interceptor::new(config, first, opened))
     }
 
-    fn new(config: Config, first: First) -> Interceptor {
+    fn new(config: Config, first: First, opened: Opened) -> Interceptor {
         let metrics = Arc::new(Metrics::new());
         let own = config.listen.iter().filter_map(|listen| match &listen.address {
             ListenAddress::Tcp(address) => address.parse().ok(),
             ListenAddress::Unix(_) => None,
         });
         let (callbacks, sending) =
-            Callbacks::new(&config.callbacks, first.files.clone(), own.collect(), metrics.clone());
+            Callbacks::new(&config.callbacks, first.files.clone(), own.collect(), metrics.clone(), opened);
         let (in_force, read) = first.into_parts();
         let live = Arc::new(Cell::new(in_force));
         let reread = Arc::new(move || Ok(config.clone()));
@@ -165,9 +166,7 @@ impl BackgroundService for Service {
         let working = tokio::spawn(work);
         let _ = shutdown.changed().await;
         self.draining.store(true, Ordering::Relaxed);
-        for (operation, callbacks) in self.callbacks.drain(Instant::now() + self.drain).await {
-            tracing::warn!(operation = &*operation, callbacks, "callbacks were not sent");
-        }
+        self.callbacks.stop(Instant::now() + self.drain).await;
         working.abort();
     }
 }

@@ -41,6 +41,16 @@ impl Run {
 }
 
 impl Id {
+    /// A name that was kept; none if it is no chain's.
+    pub fn parse(name: &str) -> Option<Id> {
+        let fits = name.len() == RUN + NUMBER && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        fits.then(|| Id(name.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// As the admin port shows it.
     pub fn chain(&self) -> String {
         format!("chain_{}", self.0)

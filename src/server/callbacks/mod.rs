@@ -10,7 +10,7 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -20,12 +20,15 @@ use self::guard::Policy;
 use self::identity::{Id, Run};
 pub use self::record::{Attempt, Outcome, Record, State};
 use self::sender::{Flight, Report, Settings};
+pub use self::store::Opened;
+use self::store::{Kept, Store};
 pub use self::task::{Detail, Refused};
 use self::task::{Question, Task};
 use super::fetch::Fetch;
 use super::loops::Loops;
 use crate::config;
 use crate::mock::callback::{Chain, Planned};
+use crate::mock::message::Moment;
 
 mod task;
 
@@ -37,9 +40,13 @@ mod breaker;
 
 mod retry;
 
+mod saved;
+
 mod identity;
 
 mod files;
+
+pub mod store;
 
 pub mod guard;
 
@@ -57,6 +64,7 @@ pub struct Callbacks {
     run: Arc<Run>,
     loops: Arc<Loops>,
     own: Arc<[SocketAddr]>,
+    store: Arc<dyn Store>,
 }
 
 /// Hears of each attempt and each call's end: the metrics.
@@ -68,6 +76,9 @@ pub trait Observer: Send + Sync + 'static {
     fn undocumented(&self, operation: &str, callback: &str, code: &str);
 
     fn outcome(&self, operation: &str, callback: &str, outcome: Outcome);
+
+    /// So many calls are not kept, though they should outlive the process.
+    fn unkept(&self, operation: &str, calls: usize);
 }
 
 /// Whose request it was.
@@ -87,6 +98,10 @@ pub struct Client {
 #[derive(Debug)]
 struct Job {
     id: Id,
+    /// When its answer was made.
+    at: SystemTime,
+    /// Of what is random in its calls.
+    seed: u64,
     chain: Chain,
     client: Client,
     pace: Pace,
@@ -103,12 +118,15 @@ struct Pace {
     retry: Arc<[Duration]>,
 }
 
-/// A chain that is kept and not yet begun: it begins when this is dropped, whether the client took the
-/// answer or not.
+/// A chain that has its room and is not yet begun: it begins when this is dropped, whether the client took
+/// the answer or not.
 #[must_use]
 pub struct Ticket {
     callbacks: Callbacks,
     job: Option<Job>,
+    kept: Kept,
+    /// It outlives the process.
+    is_kept: bool,
 }
 
 /// What the config says now.
@@ -132,6 +150,9 @@ struct Counts {
     oldest: AtomicU64,
 }
 
+/// To keep a chain may take so long; then its answer is written all the same.
+const COMMIT: Duration = Duration::from_secs(5);
+
 /// Calls that were not sent, by operation.
 pub type Lost = Vec<(Arc<str>, usize)>;
 
@@ -142,8 +163,9 @@ impl Callbacks {
         files: Files,
         own: Vec<SocketAddr>,
         observer: Arc<dyn Observer>,
+        opened: Opened,
     ) -> Callbacks {
-        let (callbacks, task) = Self::new(config, files, own, observer);
+        let (callbacks, task) = Self::new(config, files, own, observer, opened);
         tokio::spawn(task);
         callbacks
     }
@@ -154,8 +176,9 @@ impl Callbacks {
         files: Files,
         own: Vec<SocketAddr>,
         observer: Arc<dyn Observer>,
+        opened: Opened,
     ) -> (Callbacks, impl Future<Output = ()> + Send + 'static) {
-        Self::new_with(config, files, own, observer, |flight, settings| async move {
+        Self::new_with(config, files, own, observer, opened, |flight, settings| async move {
             sender::send(&settings, flight).await
         })
     }
@@ -165,6 +188,7 @@ impl Callbacks {
         files: Files,
         own: Vec<SocketAddr>,
         observer: Arc<dyn Observer>,
+        opened: Opened,
         send: S,
     ) -> (Callbacks, impl Future<Output = ()> + Send + 'static)
     where
@@ -186,10 +210,21 @@ impl Callbacks {
         let fetch = Arc::new(Fetch::with(files.authorities.clone(), config.proxy.clone()));
         let first = Current::of(config, files, &own, loops.clone(), fetch);
         let (settings, current) = watch::channel(first);
-        let task = Task::new(current, counts.clone(), observer.clone(), send);
+        let Opened { store, stored } = opened;
+        let mut task = Task::new(current, counts.clone(), observer.clone(), store.clone(), send);
+        task.take_up(stored, config);
         let run = Arc::new(Run::new());
-        let callbacks =
-            Callbacks { inbox, questions, settings: Arc::new(settings), counts, observer, run, loops, own };
+        let callbacks = Callbacks {
+            inbox,
+            questions,
+            settings: Arc::new(settings),
+            counts,
+            observer,
+            run,
+            loops,
+            own,
+            store,
+        };
         (callbacks, task.run(jobs, asked))
     }
 
@@ -216,13 +251,22 @@ impl Callbacks {
         let wait = |planned: &Planned| planned.wait.unwrap_or_else(|| config.delay.pick(fastrand::u64(..)));
         let waits = chain.calls.iter().map(wait).collect();
         let pace = Pace { order: config.order, waits, retry: config.retry.clone() };
-        let job = Job { id: self.run.next(), chain, client, pace, bytes };
-        Some(Ticket { callbacks: self.clone(), job: Some(job) })
+        let (id, at, seed) = (self.run.next(), SystemTime::now(), fastrand::u64(..));
+        let job = Job { id, at, seed, chain, client, pace, bytes };
+        let kept = match self.store.outlives() {
+            true => self.store.keep(job.id.chain(), saved::write(&job, None)),
+            false => Kept::done(),
+        };
+        Some(Ticket { callbacks: self.clone(), job: Some(job), kept, is_kept: false })
     }
 
-    fn begin(&self, job: Job) {
+    fn begin(&self, job: Job, is_kept: bool) {
         if let Err(mpsc::error::SendError(job)) = self.inbox.send(job) {
             self.counts.give_back(job.chain.calls.len(), job.bytes);
+            if is_kept {
+                // The next process sends it.
+                return;
+            }
             self.refuse(&job.chain, Outcome::Cancelled, "stopping");
         }
     }
@@ -254,10 +298,23 @@ impl Callbacks {
         &self.loops
     }
 
-    /// Sends nothing more, waits for what is in flight until `deadline`, and ends the task.
-    ///
-    /// Returns the calls that were not sent. They are counted as cancelled, but not logged.
-    pub async fn drain(&self, deadline: Instant) -> Lost {
+    /// Sends nothing more, waits for what is in flight until `deadline`, and ends the task. Says in the log
+    /// what was not sent.
+    pub async fn stop(&self, deadline: Instant) {
+        for (operation, callbacks) in self.drain(deadline).await {
+            match self.store.outlives() {
+                true => tracing::info!(
+                    operation = &*operation,
+                    callbacks,
+                    "callbacks are kept for the next start"
+                ),
+                false => tracing::warn!(operation = &*operation, callbacks, "callbacks were not sent"),
+            }
+        }
+    }
+
+    /// Returns the calls that were not sent. If nothing keeps them, they are counted as cancelled.
+    async fn drain(&self, deadline: Instant) -> Lost {
         let (reply, lost) = oneshot::channel();
         if self.questions.send(Question::Drain { deadline, reply }).await.is_err() {
             return Lost::new();
@@ -336,10 +393,28 @@ impl Callbacks {
     }
 }
 
+impl Ticket {
+    /// Waits until the chain outlives the process, if it is to; for 5 seconds at most.
+    pub async fn kept(&mut self) {
+        let kept = std::mem::replace(&mut self.kept, Kept::done());
+        self.is_kept = self.callbacks.store.outlives() && kept.within(COMMIT).await;
+        if let Some(job) = self.job.as_ref().filter(|_| self.callbacks.store.outlives() && !self.is_kept) {
+            self.callbacks.observer.unkept(&job.chain.operation, job.chain.calls.len());
+        }
+    }
+}
+
+impl Job {
+    /// When the call at `index` is first sent, and its chance.
+    fn moment(&self, index: usize, now: i64) -> Moment {
+        Moment { now, seed: self.seed.wrapping_add(index as u64) }
+    }
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
         if let Some(job) = self.job.take() {
-            self.callbacks.begin(job);
+            self.callbacks.begin(job, self.is_kept);
         }
     }
 }
@@ -404,6 +479,8 @@ mod tests {
 
         fn undocumented(&self, _: &str, _: &str, _: &str) {}
 
+        fn unkept(&self, _: &str, _: usize) {}
+
         fn outcome(&self, operation: &str, callback: &str, outcome: Outcome) {
             self.0.lock().unwrap().push((format!("{operation} {callback}"), outcome));
         }
@@ -436,8 +513,14 @@ mod tests {
                 Report { call: None, url: None, host: Some("a:80".to_owned()), answer: None, end }
             }
         };
-        let (callbacks, task) =
-            Callbacks::new_with(&config(queue), Files::default(), Vec::new(), heard.clone(), send);
+        let (callbacks, task) = Callbacks::new_with(
+            &config(queue),
+            Files::default(),
+            Vec::new(),
+            heard.clone(),
+            Opened::memory(),
+            send,
+        );
         tokio::spawn(task);
         Bench { callbacks, heard, land }
     }

@@ -62,6 +62,15 @@ pub(super) struct Step {
     pub lane: Option<Lane>,
 }
 
+/// What another process left of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    Done,
+    After(Duration),
+    /// Behind another call of its chain.
+    Behind,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     /// Behind another call of its chain.
@@ -133,6 +142,37 @@ impl<T> Queue<T> {
         self.chains.insert(self.numbered, Entry { chain, begun: now, order: Order::Finished, steps });
         self.schedule(now, turn);
         turn
+    }
+
+    /// Takes a chain that another process began: calls that are done, those that are due after a wait, and
+    /// those that nothing is known of. At least one is not done.
+    pub fn take_up(
+        &mut self,
+        now: Instant,
+        order: Order,
+        steps: impl Iterator<Item = (Step, Left)>,
+        chain: T,
+    ) -> u64 {
+        self.numbered += 1;
+        let number = self.numbered;
+        let mut due = Vec::new();
+        let steps = steps.enumerate().map(|(call, (step, left))| match left {
+            Left::Done => (step, State::Done),
+            Left::Behind => (step, State::Behind),
+            Left::After(wait) => {
+                let then = now + wait.min(LONGEST);
+                due.push(Reverse((then, Turn { chain: number, call })));
+                (step, State::Due(then))
+            }
+        });
+        let steps = steps.collect();
+        let first = due.is_empty().then_some(Turn { chain: number, call: 0 });
+        self.timers.extend(due);
+        self.chains.insert(number, Entry { chain, begun: now, order, steps });
+        if let Some(first) = first {
+            self.schedule(now, first);
+        }
+        number
     }
 
     /// The call to send now, if there is one with room for it. It is in flight from here on, until
@@ -588,6 +628,22 @@ mod tests {
         assert_eq!(again, turn(1, 2));
         check(&mut queue, now, &[(1, 2)]);
         assert_eq!(queue.finished(now, again), Some("chain"));
+    }
+
+    #[test]
+    fn a_chain_that_was_begun_before_goes_on() {
+        let (mut queue, now) = queue(9, 9);
+        let left = [Left::Done, Left::After(5 * SECOND), Left::Behind];
+        queue.take_up(now, Order::Finished, steps("a b c").zip(left), "chain");
+        check(&mut queue, now + 4 * SECOND, &[]);
+        check(&mut queue, now + 5 * SECOND, &[(1, 1)]);
+        assert_eq!(queue.finished(now + 5 * SECOND, turn(1, 1)), None);
+        check(&mut queue, now + 6 * SECOND, &[(1, 2)]);
+        assert_eq!(queue.finished(now, turn(1, 2)), Some("chain"));
+        // Nothing is known of when the next one is due.
+        let left = [Left::Done, Left::Behind];
+        queue.take_up(now, Order::Finished, steps("a b").zip(left), "chain");
+        check(&mut queue, now + SECOND, &[(2, 1)]);
     }
 
     #[test]

@@ -77,6 +77,14 @@ pub enum Code {
     Word(&'static str),
 }
 
+impl Code {
+    /// The word of a failure, as it was kept.
+    pub(super) fn word(word: &str) -> Code {
+        let words = ["dns", "connect", "tls", "timeout", "reset"];
+        Code::Word(words.into_iter().find(|known| *known == word).unwrap_or("reset"))
+    }
+}
+
 impl Attempt {
     /// Why it did not deliver.
     pub fn reason(&self) -> String {

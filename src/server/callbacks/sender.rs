@@ -40,6 +40,8 @@ pub(super) struct Flight {
     pub index: usize,
     /// As the attempt before it sent it; none: it is rendered now.
     pub call: Option<Arc<Call>>,
+    /// When it was first sent.
+    pub moment: Moment,
 }
 
 /// What became of one attempt.
@@ -63,20 +65,15 @@ pub(super) enum End {
 
 /// Renders a call, if that was not done yet, and sends it once.
 pub(super) async fn send(settings: &Settings, flight: Flight) -> Report {
-    let Flight { job, index, call } = flight;
+    let Flight { job, index, call, moment } = flight;
     let rendered = match call {
         Some(call) => Ok(call),
-        None => job.chain.render(index, moment()).map(Arc::new),
+        None => job.chain.render(index, moment).map(Arc::new),
     };
     match rendered {
         Ok(call) => deliver(settings, call, &job.id.call(index), &job.client).await,
         Err(unresolved) => Report::never(Outcome::Unresolved, unresolved.to_string()),
     }
-}
-
-fn moment() -> Moment {
-    let now = since_epoch(SystemTime::now()).as_millis();
-    Moment { now: i64::try_from(now).unwrap_or(i64::MAX), seed: fastrand::u64(..) }
 }
 
 fn since_epoch(time: SystemTime) -> Duration {

@@ -10,11 +10,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use super::queue::{self, Queue, Step, Turn};
+use super::queue::{self, Left, Queue, Step, Turn};
 use super::record::{Attempt, Code, Outcome, Record, State};
 use super::retry::{self, Verdict};
+use super::saved::{self, Note, SavedAttempt, since_epoch};
 use super::sender::{End, Flight, Report, Settings};
-use super::{Counts, Current, Job, Lost, Observer, guard};
+use super::store::{Kept, Store, Stored};
+use super::{COMMIT, Counts, Current, Job, Lost, Observer, guard};
+use crate::config;
 use crate::mock::callback::{Call, Chain, Planned};
 use crate::server::fetch::Sent;
 
@@ -30,7 +33,7 @@ pub(super) enum Question {
 }
 
 pub(super) struct Task<S> {
-    queue: Queue<Arc<Job>>,
+    queue: Queue<Going>,
     current: watch::Receiver<Current>,
     flights: JoinSet<Report>,
     turns: HashMap<task::Id, Turn>,
@@ -43,12 +46,22 @@ pub(super) struct Task<S> {
     kept: usize,
     counts: Arc<Counts>,
     observer: Arc<dyn Observer>,
+    store: Arc<dyn Store>,
     send: S,
 }
 
-/// What is known of a call since its first attempt.
+/// A chain in the queue, or one call of it that is sent once more.
+#[derive(Clone)]
+struct Going {
+    job: Arc<Job>,
+    again: Option<usize>,
+}
+
+/// What is known of a call since its first attempt began.
 #[derive(Default)]
 struct Tried {
+    /// When that was: milliseconds since the Unix epoch.
+    now: Option<i64>,
     /// As it was rendered: each attempt sends the same bytes.
     call: Option<Arc<Call>>,
     url: Option<String>,
@@ -71,6 +84,7 @@ struct Done {
 struct Rest {
     job: Arc<Job>,
     index: usize,
+    now: Option<i64>,
     call: Option<Arc<Call>>,
     answer: Option<Sent>,
     bytes: usize,
@@ -136,6 +150,7 @@ where
         current: watch::Receiver<Current>,
         counts: Arc<Counts>,
         observer: Arc<dyn Observer>,
+        store: Arc<dyn Store>,
         send: S,
     ) -> Self {
         let queue = Queue::new(current.borrow().limits);
@@ -150,8 +165,86 @@ where
             kept: 0,
             counts,
             observer,
+            store,
             send,
         }
+    }
+
+    /// Goes on with what another process left. What can't be read, or finds no room, stays in the store.
+    pub fn take_up(&mut self, stored: Vec<Stored>, config: &config::Callbacks) {
+        let (mut chains, mut calls, mut full) = (Vec::new(), 0, 0);
+        for stored in stored {
+            match saved::read(&stored.bytes) {
+                Ok((job, again)) => chains.push((job, again, stored.notes)),
+                Err(error) => tracing::error!(
+                    chain = stored.chain,
+                    %error,
+                    "a chain of callbacks that was kept can't be read; it stays in `callbacks.store`"
+                ),
+            }
+        }
+        chains.sort_by_key(|(job, ..)| job.at);
+        for (job, again, notes) in chains {
+            match self.take_up_one(job, again, &notes, config) {
+                Some(taken) => calls += taken,
+                None => full += 1,
+            }
+        }
+        if calls > 0 {
+            tracing::info!(callbacks = calls, "callbacks that were kept go on");
+        }
+        if full > 0 {
+            tracing::warn!(
+                chains = full,
+                "chains of callbacks that were kept find no room, and wait for the next start: see `callbacks.queue` and `callbacks.memory`"
+            );
+        }
+        self.count();
+    }
+
+    /// How many calls of it are not done; none: there is no room for them.
+    fn take_up_one(
+        &mut self,
+        job: Job,
+        again: Option<usize>,
+        notes: &[(usize, Vec<u8>)],
+        config: &config::Callbacks,
+    ) -> Option<usize> {
+        let mut noted: Vec<Option<Note>> = job.chain.calls.iter().map(|_| None).collect();
+        for (index, bytes) in notes {
+            // Without its note a call is sent as if it had not been.
+            if let (Some(place), Ok(note)) = (noted.get_mut(*index), Note::read(bytes)) {
+                *place = Some(note);
+            }
+        }
+        let left = left(&job, again, &noted);
+        let going = Going { job: Arc::new(job), again };
+        let calls = left.iter().filter(|left| **left != Left::Done).count();
+        if calls == 0 {
+            self.store.forget(going.name());
+            return Some(0);
+        }
+        if !self.counts.take_calls(calls, config.queue) {
+            return None;
+        }
+        if !self.counts.take_bytes(going.job.bytes, config.memory) {
+            self.counts.taken.fetch_sub(calls, Ordering::Relaxed);
+            return None;
+        }
+        let base = self.current.borrow().settings.base.clone();
+        let job = going.job.clone();
+        let steps = steps(&job, base.as_ref()).zip(left);
+        let number = self.queue.take_up(Instant::now(), job.pace.order, steps, going);
+        for (call, note) in noted.into_iter().enumerate() {
+            let turn = Turn { chain: number, call };
+            let Some(note) = note.filter(|_| self.queue.state(turn) != Some(queue::State::Done)) else {
+                continue;
+            };
+            let attempts = note.attempts.iter().map(SavedAttempt::restore).collect();
+            let tried = Tried { now: note.now, attempts, tries: note.tries, ..Tried::default() };
+            self.tried.insert(turn, tried);
+        }
+        Some(calls)
     }
 
     pub async fn run(
@@ -170,10 +263,10 @@ where
                 Some(job) = inbox.recv(), if stop.is_none() => self.push(job),
                 Some(flight) = self.flights.join_next_with_id() => self.landed(flight),
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
-                    if stop.is_some() {
+                    if let Some(stop) = &mut stop {
                         self.flights.abort_all();
                         while let Some(flight) = self.flights.join_next_with_id().await {
-                            self.landed(flight);
+                            self.cut(flight, &mut stop.lost);
                         }
                     }
                 }
@@ -209,6 +302,7 @@ where
                 },
             }
         }
+        self.store.close().within(COMMIT).await;
         if let Some(stop) = stop {
             let _ = stop.reply.send(stop.lost);
         }
@@ -217,30 +311,49 @@ where
     fn push(&mut self, job: Job) {
         let job = Arc::new(job);
         let base = self.current.borrow().settings.base.clone();
-        let steps = job.chain.calls.iter().zip(&job.pace.waits).map(|(planned, wait)| Step {
-            wait: *wait,
-            lane: planned.target.as_ref().ok().map(|url| lane(url, base.as_ref()).into()),
-        });
-        self.queue.push(Instant::now(), job.pace.order, steps, job.clone());
+        let going = Going { job: job.clone(), again: None };
+        self.queue.push(Instant::now(), job.pace.order, steps(&job, base.as_ref()), going);
         self.count();
     }
 
     fn start_what_is_due(&mut self) {
         while let Some(turn) = self.queue.next(Instant::now()) {
-            let Some(job) = self.queue.get(turn.chain).cloned() else { continue };
-            match &job.chain.calls[turn.call].target {
+            let Some(going) = self.queue.get(turn.chain).cloned() else { continue };
+            match &going.job.chain.calls[turn.call].target {
                 Err(unresolved) => self.finish(turn, Outcome::Unresolved, Some(unresolved.to_string())),
                 Ok(_) => {
                     let settings = self.current.borrow().settings.clone();
+                    let (now, kept) = self.begun(turn, &going);
                     let call = self.tried.get(&turn).and_then(|tried| tried.call.clone());
-                    let flight = Flight { job, index: turn.call, call };
-                    let flight = self.flights.spawn((self.send)(flight, settings));
+                    let Going { job, .. } = going;
+                    let moment = job.moment(turn.call, now);
+                    let flight = (self.send)(Flight { job, index: turn.call, call, moment }, settings);
+                    let flight = self.flights.spawn(async move {
+                        kept.within(COMMIT).await;
+                        flight.await
+                    });
                     self.turns.insert(flight.id(), turn);
                     self.aborts.insert(turn, flight);
                 }
             }
         }
         self.count();
+    }
+
+    /// When the first attempt of a call began, and when that is kept: an attempt after a restart sends the
+    /// same bytes.
+    fn begun(&mut self, turn: Turn, going: &Going) -> (i64, Kept) {
+        let tried = self.tried.entry(turn).or_default();
+        if let Some(now) = tried.now {
+            return (now, Kept::done());
+        }
+        let now = i64::try_from(since_epoch(SystemTime::now())).unwrap_or(i64::MAX);
+        tried.now = Some(now);
+        if !self.store.outlives() || !going.job.chain.calls[turn.call].tells_time() {
+            return (now, Kept::done());
+        }
+        let note = Note { now: Some(now), ..Note::default() };
+        (now, self.store.note(going.name(), turn.call, note.write()))
     }
 
     fn landed(&mut self, flight: Result<(task::Id, Report), task::JoinError>) {
@@ -261,9 +374,25 @@ where
         self.count();
     }
 
+    /// What is in flight when the stop's time is over: what is kept is sent again by the next process.
+    fn cut(&mut self, flight: Result<(task::Id, Report), task::JoinError>, lost: &mut Lost) {
+        let turn = match &flight {
+            Err(error) if error.is_cancelled() && self.store.outlives() => self.turns.remove(&error.id()),
+            _ => None,
+        };
+        let Some(turn) = turn else { return self.landed(flight) };
+        let Some(Going { job, .. }) = self.queue.get(turn.chain) else { return };
+        self.counts.taken.fetch_sub(1, Ordering::Relaxed);
+        match lost.iter_mut().find(|(operation, _)| *operation == job.chain.operation) {
+            Some((_, calls)) => *calls += 1,
+            None => lost.push((job.chain.operation.clone(), 1)),
+        }
+    }
+
     /// Decides what follows from an attempt.
     fn settle(&mut self, turn: Turn, report: Report) {
-        let Some(job) = self.queue.get(turn.chain).cloned() else { return };
+        let Some(going) = self.queue.get(turn.chain).cloned() else { return };
+        let job = &going.job;
         let planned = &job.chain.calls[turn.call];
         let tried = self.tried.entry(turn).or_default();
         tried.call = report.call.or(tried.call.take());
@@ -305,13 +434,24 @@ where
             Verdict::Again => retry::wait(schedule, tried.tries, asked, fastrand::f64()),
         };
         match wait {
-            Some(wait) => self.queue.again(Instant::now(), turn, wait),
+            Some(wait) => {
+                self.note_wait(turn, &going, wait);
+                self.queue.again(Instant::now(), turn, wait);
+            }
             None => self.finish(turn, Outcome::Failed, Some(reason)),
         }
     }
 
+    fn note_wait(&self, turn: Turn, going: &Going, wait: Duration) {
+        let Some(tried) = self.tried.get(&turn).filter(|_| self.store.outlives()) else { return };
+        let due = SystemTime::now().checked_add(wait).map(since_epoch);
+        let note = Note { due, ..tried.note() };
+        self.store.note(going.name(), turn.call, note.write());
+    }
+
     fn finish(&mut self, turn: Turn, outcome: Outcome, reason: Option<String>) {
-        let Some(job) = self.queue.get(turn.chain).cloned() else { return };
+        let Some(going) = self.queue.get(turn.chain).cloned() else { return };
+        let job = &going.job;
         let tried = self.tried.remove(&turn).unwrap_or_default();
         let planned = &job.chain.calls[turn.call];
         let (host, attempts) = (tried.host.as_deref(), &*tried.attempts);
@@ -322,15 +462,24 @@ where
             outcome: Some(outcome),
             reason,
             attempts: tried.attempts,
-            ..self.record(turn, &job, State::Done, tried.url.as_deref())
+            ..self.record(turn, job, State::Done, tried.url.as_deref())
         };
         let sent = tried.call.as_ref().map_or(0, |call| call.body.len() + call.url.len());
         let bytes = job.bytes + sent + tried.answer.as_ref().map_or(0, |answer| answer.body.len());
-        let Tried { call, answer, .. } = tried;
-        let rest = Rest { job: job.clone(), index: turn.call, call, answer, bytes };
+        let Tried { now, call, answer, .. } = tried;
+        let rest = Rest { job: job.clone(), index: turn.call, now, call, answer, bytes };
         self.show(Done { record, rest: Some(rest) });
-        if self.queue.finished(Instant::now(), turn).is_some() {
+        let was_last = self.queue.finished(Instant::now(), turn).is_some();
+        if was_last {
             self.counts.bytes.fetch_sub(job.bytes, Ordering::Relaxed);
+        }
+        match self.store.outlives() {
+            true if was_last => self.store.forget(going.name()),
+            true => {
+                let note = Note { done: Some(since_epoch(SystemTime::now())), ..Note::default() };
+                self.store.note(going.name(), turn.call, note.write());
+            }
+            false => {}
         }
     }
 
@@ -354,12 +503,14 @@ where
     /// The call of this id that is not done.
     fn find(&self, id: &str) -> Option<(Turn, queue::State)> {
         let mut calls = self.queue.calls();
-        calls.find_map(|(turn, job, state)| (job.id.index_of(id)? == turn.call).then_some((turn, state)))
+        calls.find_map(|(turn, going, state)| {
+            (going.job.id.index_of(id)? == turn.call).then_some((turn, state))
+        })
     }
 
     fn one(&self, id: &str) -> Option<Detail> {
         if let Some((turn, state)) = self.find(id) {
-            let record = self.going(turn, self.queue.get(turn.chain)?, state);
+            let record = self.going(turn, &self.queue.get(turn.chain)?.job, state);
             let tried = self.tried.get(&turn);
             let call = tried.and_then(|tried| tried.call.clone());
             return Some(Detail { record, call, answer: tried.and_then(|tried| tried.answer.clone()) });
@@ -393,8 +544,13 @@ where
         self.kept -= rest.bytes;
         self.counts.taken.fetch_add(1, Ordering::Relaxed);
         self.counts.bytes.fetch_add(rest.job.bytes, Ordering::Relaxed);
-        let turn = self.queue.push_again(now, rest.index, step, rest.job);
-        let tried = Tried { call: rest.call, attempts: record.attempts, ..Tried::default() };
+        let going = Going { job: rest.job, again: Some(rest.index) };
+        let turn = self.queue.push_again(now, rest.index, step, going.clone());
+        let tried = Tried { now: rest.now, call: rest.call, attempts: record.attempts, ..Tried::default() };
+        if self.store.outlives() {
+            self.store.keep(going.name(), saved::write(&going.job, going.again));
+            self.store.note(going.name(), rest.index, tried.note().write());
+        }
         self.tried.insert(turn, tried);
         self.shown(turn).ok_or(Refused::Unknown)
     }
@@ -415,7 +571,7 @@ where
     }
 
     fn shown(&self, turn: Turn) -> Option<Record> {
-        let job = self.queue.get(turn.chain)?;
+        let job = &self.queue.get(turn.chain)?.job;
         Some(self.going(turn, job, self.queue.state(turn)?))
     }
 
@@ -423,9 +579,11 @@ where
     fn cancel(&mut self) -> Lost {
         let mut lost: BTreeMap<Arc<str>, usize> = BTreeMap::new();
         for turn in self.queue.cancel() {
-            let Some(job) = self.queue.get(turn.chain) else { continue };
+            let Some(Going { job, .. }) = self.queue.get(turn.chain) else { continue };
             let operation = &job.chain.operation;
-            self.observer.outcome(operation, &job.chain.calls[turn.call].callback, Outcome::Cancelled);
+            if !self.store.outlives() {
+                self.observer.outcome(operation, &job.chain.calls[turn.call].callback, Outcome::Cancelled);
+            }
             self.counts.taken.fetch_sub(1, Ordering::Relaxed);
             self.tried.remove(&turn);
             *lost.entry(operation.clone()).or_default() += 1;
@@ -442,7 +600,7 @@ where
 
     fn recent(&self, state: Option<State>, limit: usize) -> Vec<Record> {
         let going = self.queue.calls().filter(|(.., going)| state.is_none_or(|state| state == shown(*going)));
-        let going = going.map(|(turn, job, going)| self.going(turn, job, going));
+        let going = going.map(|(turn, chain, going)| self.going(turn, &chain.job, going));
         let done = self.done.iter().rev().map(|done| &done.record);
         let done = done.filter(|record| state.is_none_or(|state| state == record.state));
         going.chain(done.cloned()).take(limit).collect()
@@ -453,10 +611,10 @@ where
             self.done.iter().map(|done| &done.record).filter(|record| {
                 record.exchange.as_ref().is_some_and(|exchange| exchanges.contains(exchange))
             });
-        let going = self.queue.calls().filter(|(_, job, _)| {
-            job.client.exchange.as_deref().is_some_and(|exchange| exchanges.contains(exchange))
+        let going = self.queue.calls().filter(|(_, chain, _)| {
+            chain.job.client.exchange.as_deref().is_some_and(|exchange| exchanges.contains(exchange))
         });
-        let going = going.map(|(turn, job, going)| self.going(turn, job, going));
+        let going = going.map(|(turn, chain, going)| self.going(turn, &chain.job, going));
         done.cloned().chain(going).collect()
     }
 
@@ -491,6 +649,62 @@ where
             attempts: Vec::new(),
         }
     }
+}
+
+impl Going {
+    /// Its name in the store.
+    fn name(&self) -> String {
+        match self.again {
+            None => self.job.id.chain(),
+            Some(index) => self.job.id.call(index),
+        }
+    }
+}
+
+impl Tried {
+    /// It is due at once.
+    fn note(&self) -> Note {
+        let attempts = self.attempts.iter().map(SavedAttempt::of).collect();
+        Note { now: self.now, attempts, tries: self.tries, due: None, done: None }
+    }
+}
+
+fn steps<'j>(job: &'j Job, base: Option<&'j url::Url>) -> impl Iterator<Item = Step> + 'j {
+    job.chain.calls.iter().zip(&job.pace.waits).map(move |(planned, wait)| Step {
+        wait: *wait,
+        lane: planned.target.as_ref().ok().map(|url| lane(url, base).into()),
+    })
+}
+
+/// What is left of the calls of a chain that was kept. A call that was under way is due at once, and the
+/// first that was not waits from the end or the beginning of the one before it.
+fn left(job: &Job, again: Option<usize>, noted: &[Option<Note>]) -> Vec<Left> {
+    let now = since_epoch(SystemTime::now());
+    let until = |due: u64| Left::After(Duration::from_millis(due.saturating_sub(now)));
+    // When the wait of the next call began; none: it has not.
+    let mut from = Some(since_epoch(job.at));
+    let calls = noted.iter().zip(&job.pace.waits).enumerate().map(|(index, (note, wait))| {
+        if again.is_some_and(|again| again != index) {
+            return Left::Done;
+        }
+        let Some(note) = note else {
+            let from = from.take().or(again.map(|_| now));
+            return from.map_or(Left::Behind, |from| {
+                until(from.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
+            });
+        };
+        let began =
+            note.attempts.first().map(SavedAttempt::at).or(note.now.and_then(|now| now.try_into().ok()));
+        from = match job.pace.order {
+            config::Order::Finished => note.done,
+            config::Order::Started => began.or(note.done),
+        };
+        match note.done {
+            Some(_) => Left::Done,
+            None => until(note.due.unwrap_or(now)),
+        }
+    });
+    calls.collect()
 }
 
 /// The state of a call that the queue still has.

@@ -586,7 +586,7 @@ impl Intercept {
             ctx.recording.response_body(&answer.body);
         }
         // The calls go out whether the client waits for the answer or not, and never before it.
-        let ticket = match answer.chain {
+        let mut ticket = match answer.chain {
             Some(chain) => {
                 let exchange = self.journal.name(&mut ctx.recording);
                 let client = exchange::client(session, exchange);
@@ -594,6 +594,9 @@ impl Intercept {
             }
             None => None,
         };
+        if let Some(ticket) = &mut ticket {
+            ticket.kept().await;
+        }
         let written = exchange::write(session, answer.status, answer.headers, answer.body).await;
         drop(ticket);
         written

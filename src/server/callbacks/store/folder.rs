@@ -1,0 +1,517 @@
+//! Keeps chains in a folder: one file, `callbacks.redb`, of one process at a time.
+//!
+//! A thread of its own writes. What is told while it writes goes into its next transaction together, so
+//! that the disk's pace bounds how long an answer waits, and not how many do. While the disk fails, what
+//! is told is tried again; answers don't wait for it then.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant, SystemTime};
+
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
+use tokio::sync::oneshot;
+
+use super::{Kept, Store, Stored};
+use crate::diagnostic::{Code, Diagnostic, Severity};
+
+/// A folder for callbacks that can't be used.
+pub const UNUSABLE: Code = Code("SI0022");
+
+/// Handed to the thread.
+pub struct Folder {
+    told: Sender<Told>,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Bytes that are told and not written.
+    behind: AtomicUsize,
+    failing: AtomicBool,
+}
+
+enum Told {
+    Keep { chain: String, bytes: Vec<u8>, kept: Option<oneshot::Sender<()>> },
+    Note { chain: String, call: u32, bytes: Vec<u8>, kept: Option<oneshot::Sender<()>> },
+    Forget { chain: String },
+    Close { closed: oneshot::Sender<()> },
+}
+
+/// The thread's own.
+struct Writer {
+    path: PathBuf,
+    /// None while it fails.
+    database: Option<Database>,
+    told: Receiver<Told>,
+    state: Arc<State>,
+    /// Told, and not written.
+    batch: Vec<Told>,
+    /// When it failed last.
+    failed: Option<Instant>,
+    logged: Option<Instant>,
+}
+
+const CHAINS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("chains");
+const NOTES: TableDefinition<'_, (&str, u32), &[u8]> = TableDefinition::new("notes");
+
+const FILE: &str = "callbacks.redb";
+
+/// What may be told and not written; beyond it nothing is kept.
+const BEHIND: usize = 64 << 20;
+
+/// Besides its bytes, for each.
+const FIXED: usize = 200;
+
+/// Of one transaction, while it does not fail.
+const TOGETHER: usize = 10_000;
+
+/// Bytes of the file that are held in memory.
+const CACHE: usize = 8 << 20;
+
+/// A file beyond this is made as small as it can be at the start.
+const LARGE: u64 = 16 << 20;
+
+/// A process that ends may have the file for so long.
+const LOCKED: Duration = Duration::from_secs(3);
+
+/// Between attempts to write, while they fail.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Between lines in the log that it fails.
+const LOG: Duration = Duration::from_secs(60);
+
+impl Folder {
+    /// With what is in it. Blocks.
+    ///
+    /// A file that is torn is repaired, one that can't be is set aside.
+    ///
+    /// # Errors
+    ///
+    /// The folder can't be made or used, or another process uses it.
+    pub fn open(folder: &Path) -> Result<(Folder, Vec<Stored>), Box<Diagnostic>> {
+        Folder::open_within(folder, LOCKED)
+    }
+
+    fn open_within(folder: &Path, locked: Duration) -> Result<(Folder, Vec<Stored>), Box<Diagnostic>> {
+        let unusable = |why: &dyn std::fmt::Display, hint: &str| {
+            let message = format!("`callbacks.store`: {} can't be used: {why}", folder.display());
+            Box::new(Diagnostic::new(Severity::Error, UNUSABLE, message).hint(hint))
+        };
+        let path = folder.join(FILE);
+        let (database, stored) = match open_or_set_aside(&path, locked) {
+            Ok(opened) => opened,
+            Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) => {
+                return Err(unusable(
+                    &"another process uses it",
+                    "stop that process, or give each Standin a folder of its own",
+                ));
+            }
+            Err(error) => return Err(unusable(&error, "name a folder that can be written to")),
+        };
+        let (sender, told) = mpsc::channel();
+        let state = Arc::new(State::default());
+        let writer = Writer {
+            path,
+            database: Some(database),
+            told,
+            state: state.clone(),
+            batch: Vec::new(),
+            failed: None,
+            logged: None,
+        };
+        let thread = std::thread::Builder::new().name("callbacks".to_owned());
+        thread
+            .spawn(move || writer.run())
+            .map_err(|error| unusable(&error, "let the process start one thread more"))?;
+        Ok((Folder { told: sender, state }, stored))
+    }
+
+    /// Whether there was room to tell it.
+    fn tell(&self, told: Told) -> bool {
+        let bytes = told.bytes();
+        let add = |behind: usize| behind.checked_add(bytes).filter(|behind| *behind <= BEHIND);
+        let room = self.state.behind.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok();
+        room && self.told.send(told).is_ok()
+    }
+
+    fn tell_and_wait(&self, told: impl FnOnce(Option<oneshot::Sender<()>>) -> Told) -> Kept {
+        if self.state.failing.load(Ordering::Relaxed) {
+            self.tell(told(None));
+            return Kept::failed();
+        }
+        let (sender, kept) = Kept::when();
+        self.tell(told(Some(sender)));
+        kept
+    }
+}
+
+impl Store for Folder {
+    fn outlives(&self) -> bool {
+        true
+    }
+
+    fn keep(&self, chain: String, bytes: Vec<u8>) -> Kept {
+        self.tell_and_wait(|kept| Told::Keep { chain, bytes, kept })
+    }
+
+    fn note(&self, chain: String, call: usize, bytes: Vec<u8>) -> Kept {
+        let Ok(call) = u32::try_from(call) else { return Kept::failed() };
+        self.tell_and_wait(|kept| Told::Note { chain, call, bytes, kept })
+    }
+
+    fn forget(&self, chain: String) {
+        self.tell(Told::Forget { chain });
+    }
+
+    fn close(&self) -> Kept {
+        let (closed, kept) = Kept::when();
+        let _ = self.told.send(Told::Close { closed });
+        kept
+    }
+}
+
+impl Told {
+    fn bytes(&self) -> usize {
+        FIXED
+            + match self {
+                Told::Keep { bytes, .. } | Told::Note { bytes, .. } => bytes.len(),
+                Told::Forget { .. } | Told::Close { .. } => 0,
+            }
+    }
+
+    /// What waits for it.
+    fn waiting(&mut self) -> Option<oneshot::Sender<()>> {
+        match self {
+            Told::Keep { kept, .. } | Told::Note { kept, .. } => kept.take(),
+            Told::Forget { .. } | Told::Close { .. } => None,
+        }
+    }
+}
+
+impl Writer {
+    fn run(mut self) {
+        loop {
+            let closed = match self.gather() {
+                ControlFlow::Continue(()) => None,
+                ControlFlow::Break(closed) => Some(closed),
+            };
+            match self.write() {
+                Ok(()) => self.written(),
+                Err(error) => self.failed(&error),
+            }
+            if let Some(closed) = closed {
+                drop(self.database.take());
+                if let Some(closed) = closed.filter(|_| self.failed.is_none()) {
+                    let _ = closed.send(());
+                }
+                return;
+            }
+        }
+    }
+
+    /// Waits for something to write, or until it is time to try again.
+    fn gather(&mut self) -> ControlFlow<Option<oneshot::Sender<()>>> {
+        loop {
+            let wait = self.failed.map(|failed| (failed + AGAIN).saturating_duration_since(Instant::now()));
+            let next = match wait {
+                None if self.batch.is_empty() => self.told.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                None => self.told.recv_timeout(Duration::ZERO),
+                Some(wait) => self.told.recv_timeout(wait),
+            };
+            match next {
+                Ok(Told::Close { closed }) => return ControlFlow::Break(Some(closed)),
+                Ok(told) => self.batch.push(told),
+                Err(RecvTimeoutError::Timeout) => return ControlFlow::Continue(()),
+                Err(RecvTimeoutError::Disconnected) => return ControlFlow::Break(None),
+            }
+            if wait.is_none() && self.batch.len() >= TOGETHER {
+                return ControlFlow::Continue(());
+            }
+        }
+    }
+
+    fn write(&mut self) -> Result<(), redb::Error> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => open_or_set_aside(&self.path, Duration::ZERO)?.0,
+        };
+        // One that failed refuses everything after that, so it is opened anew.
+        commit(&database, &self.batch)?;
+        self.database = Some(database);
+        Ok(())
+    }
+
+    fn written(&mut self) {
+        if self.failed.take().is_some() {
+            self.state.failing.store(false, Ordering::Relaxed);
+            self.logged = None;
+            tracing::info!(file = %self.path.display(), "callbacks are kept again");
+        }
+        for mut told in self.batch.drain(..) {
+            self.state.behind.fetch_sub(told.bytes(), Ordering::Relaxed);
+            if let Some(kept) = told.waiting() {
+                let _ = kept.send(());
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &redb::Error) {
+        let now = Instant::now();
+        self.failed = Some(now);
+        self.state.failing.store(true, Ordering::Relaxed);
+        self.batch.iter_mut().for_each(|told| drop(told.waiting()));
+        if self.logged.is_none_or(|logged| now.duration_since(logged) >= LOG) {
+            self.logged = Some(now);
+            tracing::error!(
+                file = %self.path.display(),
+                %error,
+                "callbacks are not kept: they are sent, but are lost if the process ends"
+            );
+        }
+    }
+}
+
+fn commit(database: &Database, batch: &[Told]) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    {
+        let mut chains = transaction.open_table(CHAINS)?;
+        let mut notes = transaction.open_table(NOTES)?;
+        for told in batch {
+            match told {
+                Told::Keep { chain, bytes, .. } => drop(chains.insert(&**chain, &**bytes)?),
+                Told::Note { chain, call, bytes, .. } => {
+                    notes.insert((&**chain, *call), &**bytes)?;
+                }
+                Told::Forget { chain } => {
+                    chains.remove(&**chain)?;
+                    notes.retain_in((&**chain, 0)..=(&**chain, u32::MAX), |_, _| false)?;
+                }
+                Told::Close { .. } => {}
+            }
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+fn open_or_set_aside(path: &Path, locked: Duration) -> Result<(Database, Vec<Stored>), DatabaseError> {
+    make(path)?;
+    let error = match open_unlocked(path, locked) {
+        Ok(opened) => return Ok(opened),
+        Err(error) if is_broken(&error) => error,
+        Err(error) => return Err(error),
+    };
+    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let aside = path.with_extension(format!("redb.broken-{seconds}"));
+    std::fs::rename(path, &aside)?;
+    tracing::error!(
+        file = %path.display(),
+        %error,
+        aside = %aside.display(),
+        "the file of callbacks is broken and was set aside; those that waited in it are not sent"
+    );
+    make(path)?;
+    open_unlocked(path, locked)
+}
+
+/// Whoever may not read the process may not read what clients sent it, either.
+fn make(path: &Path) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    std::fs::File::open(folder)?.sync_all()
+}
+
+/// Waits a while for a process that ends.
+fn open_unlocked(path: &Path, locked: Duration) -> Result<(Database, Vec<Stored>), DatabaseError> {
+    let until = Instant::now() + locked;
+    loop {
+        match open(path.to_owned()) {
+            Err(DatabaseError::DatabaseAlreadyOpen) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// In a thread of its own: a broken file may make the database panic.
+fn open(path: PathBuf) -> Result<(Database, Vec<Stored>), DatabaseError> {
+    let opening = std::thread::spawn(move || {
+        let mut builder = Database::builder();
+        builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
+        let large = std::fs::metadata(&path)?.len() > LARGE;
+        let mut database = builder.create(&path)?;
+        let stored = load(&database).map_err(storage)?;
+        if large {
+            database.compact().map_err(|error| storage(error.into()))?;
+        }
+        Ok((database, stored))
+    });
+    opening.join().unwrap_or_else(|_| Err(StorageError::Corrupted("reading it panicked".to_owned()).into()))
+}
+
+fn load(database: &Database) -> Result<Vec<Stored>, redb::Error> {
+    // So that there are tables.
+    commit(database, &[])?;
+    let transaction = database.begin_read()?;
+    let (chains, notes) = (transaction.open_table(CHAINS)?, transaction.open_table(NOTES)?);
+    let mut stored = Vec::new();
+    for entry in chains.iter()? {
+        let (chain, bytes) = entry?;
+        let chain = chain.value().to_owned();
+        let mut of_chain = Vec::new();
+        for note in notes.range((&*chain, 0)..=(&*chain, u32::MAX))? {
+            let (key, bytes) = note?;
+            of_chain.push((key.value().1 as usize, bytes.value().to_owned()));
+        }
+        stored.push(Stored { chain, bytes: bytes.value().to_owned(), notes: of_chain });
+    }
+    Ok(stored)
+}
+
+/// What is no trouble of the storage is a file that is none of ours.
+fn storage(error: redb::Error) -> StorageError {
+    match error {
+        redb::Error::Io(error) => StorageError::Io(error),
+        other => StorageError::Corrupted(other.to_string()),
+    }
+}
+
+/// Whether the file is to blame, and neither the disk nor who may use it.
+fn is_broken(error: &DatabaseError) -> bool {
+    match error {
+        DatabaseError::Storage(StorageError::Io(error)) => {
+            matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+        }
+        DatabaseError::Storage(_) | DatabaseError::UpgradeRequired(_) | DatabaseError::RepairAborted => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(30);
+
+    fn open(folder: &Path) -> (Folder, Vec<(String, Vec<u8>, Vec<(usize, Vec<u8>)>)>) {
+        let (store, stored) = Folder::open(folder).unwrap();
+        (store, stored.into_iter().map(|stored| (stored.chain, stored.bytes, stored.notes)).collect())
+    }
+
+    /// A folder with `chains` chains of a kilobyte.
+    async fn fill(folder: &Path, chains: usize) {
+        let (store, stored) = open(folder);
+        assert_eq!(stored, []);
+        let kept: Vec<_> =
+            (0..chains).map(|number| store.keep(format!("{number:03}"), vec![number as u8; 1000])).collect();
+        for kept in kept {
+            assert!(kept.within(SOON).await);
+        }
+        assert!(store.close().within(SOON).await);
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_there_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("a/b");
+        let (store, stored) = open(&folder);
+        assert_eq!(stored, []);
+        for chain in ["a", "b", "c"] {
+            store.keep(chain.to_owned(), chain.into());
+        }
+        store.note("a".to_owned(), 0, vec![1]);
+        store.note("a".to_owned(), 1, vec![2]);
+        store.note("a".to_owned(), 0, vec![3]);
+        store.note("b".to_owned(), 0, vec![4]);
+        store.forget("b".to_owned());
+        assert!(store.close().within(SOON).await);
+        let a = ("a".to_owned(), b"a".to_vec(), vec![(0, vec![3]), (1, vec![2])]);
+        assert_eq!(open(&folder).1, [a, ("c".to_owned(), b"c".to_vec(), Vec::new())]);
+        let mode = std::os::unix::fs::PermissionsExt::mode(
+            &std::fs::metadata(folder.join(FILE)).unwrap().permissions(),
+        );
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn what_is_told_after_the_end_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = open(folder.path());
+        assert!(store.close().within(SOON).await);
+        assert!(!store.keep("a".to_owned(), Vec::new()).within(SOON).await);
+        assert!(!store.close().within(SOON).await);
+    }
+
+    #[tokio::test]
+    async fn what_is_told_and_not_written_is_bounded() {
+        let (sender, _told) = mpsc::channel();
+        let store = Folder { told: sender, state: Arc::default() };
+        let kept: Vec<_> = (0..5).map(|_| store.keep("a".to_owned(), vec![0; 20 << 20])).collect();
+        let mut refused = 0;
+        for kept in kept.into_iter().rev().take(2) {
+            refused += usize::from(!kept.within(SOON).await);
+        }
+        assert_eq!((refused, store.state.behind.load(Ordering::Relaxed) / (20 << 20)), (2, 3));
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_of_one_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_store, _) = open(folder.path());
+        let problem = Folder::open_within(folder.path(), Duration::ZERO).err().unwrap();
+        assert!(problem.message.ends_with("can't be used: another process uses it"), "{}", problem.message);
+    }
+
+    #[test]
+    fn a_folder_that_can_not_be_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(Folder::open(&file).err().unwrap().code, UNUSABLE);
+        std::fs::create_dir(folder.path().join(FILE)).unwrap();
+        assert_eq!(Folder::open(folder.path()).err().unwrap().code, UNUSABLE);
+    }
+
+    /// Breaks a file with three chains; says how many are there after that, and how many files are aside.
+    async fn broken(break_it: impl FnOnce(&mut Vec<u8>)) -> (usize, usize) {
+        let folder = tempfile::tempdir().unwrap();
+        fill(folder.path(), 3).await;
+        let path = folder.path().join(FILE);
+        let mut bytes = std::fs::read(&path).unwrap();
+        break_it(&mut bytes);
+        std::fs::write(&path, bytes).unwrap();
+        let (store, stored) = open(folder.path());
+        // It works.
+        assert!(store.keep("new".to_owned(), Vec::new()).within(SOON).await);
+        (stored.len(), std::fs::read_dir(folder.path()).unwrap().count() - 1)
+    }
+
+    #[tokio::test]
+    async fn what_is_no_file_of_ours_is_set_aside() {
+        assert_eq!(broken(|bytes| *bytes = b"not a database".to_vec()).await, (0, 1));
+        assert_eq!(broken(|bytes| bytes.truncate(5000)).await, (0, 1));
+        assert_eq!(broken(|bytes| bytes.fill(0xff)).await, (0, 1));
+        // As at the first start.
+        assert_eq!(broken(Vec::clear).await, (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_broken_anywhere_is_repaired_or_set_aside() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..40 {
+            let at = random.usize(..40_000);
+            let (there, aside) = broken(|bytes| {
+                let at = at % bytes.len();
+                bytes[at] ^= 0x55;
+            })
+            .await;
+            assert!(matches!((there, aside), (3, 0) | (0, 1)), "{at}: {there} {aside}");
+        }
+    }
+}
