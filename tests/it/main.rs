@@ -22,6 +22,7 @@ mod faults;
 mod grpc;
 mod hostile;
 mod journal;
+mod kept;
 mod library;
 mod listeners;
 mod pass;
