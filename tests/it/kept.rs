@@ -162,6 +162,25 @@ async fn a_call_in_flight_at_the_end_of_a_stop_is_sent_again() {
 }
 
 #[tokio::test]
+async fn what_follows_a_call_that_ends_while_it_stops_is_kept() {
+    let store = tempfile::tempdir().unwrap();
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let receiver = Receiver::answering(move |_| Reply::new(200, "").after(&held)).await;
+    let mut standin = serving(store.path(), "  delay: 0s\n").await;
+    order(&standin, &receiver.url()).await;
+    receiver.expect(1).await;
+    standin.signal("TERM");
+    standin.logs(0, &["stopping"]).await;
+    gate.open();
+    assert_eq!(standin.wait_exit(SOON).await, 0);
+    let _standin = serving(store.path(), "  delay: 0s\n").await;
+    let calls = receiver.expect(2).await;
+    let targets: Vec<_> = calls.iter().map(|call| call.target.as_str()).collect();
+    assert_eq!(targets, ["/first", "/second"]);
+}
+
+#[tokio::test]
 async fn a_call_that_is_sent_once_more_by_hand_outlives_the_process_too() {
     let store = tempfile::tempdir().unwrap();
     let receiver = Receiver::answering(|_| Reply::new(400, "")).await;
@@ -203,7 +222,7 @@ async fn a_folder_is_of_one_process() {
     let _standin = serving(store.path(), "").await;
     let config = format!("callbacks: {{store: {}}}\n", store.path().display());
     let second = Standin::with().paths(PATHS).config(&config).exits().await;
-    second.is(1).says(&["SI0022", "callbacks.store", "another process uses it", "a folder of its own"]);
+    second.is(1).says(&["SI0023", "callbacks.store", "another process uses it", "a folder of its own"]);
 }
 
 /// Whatever was answered is sent at least once, and every start is clean. `KILLS` says how often.

@@ -93,6 +93,28 @@ async fn callbacks_that_were_not_sent_are_listed_and_not_waited_for() {
 }
 
 #[tokio::test]
+async fn a_callback_that_fails_while_it_stops_is_listed() {
+    let paths = "
+        /orders:
+          post:
+            operationId: placeOrder
+            responses: {'201': {description: ok, content: {application/json: {example: {}}}}}
+            callbacks: {done: {'{$request.query.cb}': {post: {responses: {'200': {description: ok}}}}}}
+    ";
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let receiver = Receiver::answering(move |_| Reply::new(503, "").after(&held)).await;
+    let mut standin = Standin::with().paths(paths).config(FAST).start().await;
+    standin.send(post(&format!("/orders?cb={}", receiver.url()), "{}")).await.is(201, "{}");
+    receiver.expect(1).await;
+    standin.signal("TERM");
+    standin.logs(0, &["stopping"]).await;
+    gate.open();
+    assert_eq!(standin.wait_exit(SOON).await, 0);
+    standin.logs(0, &["callbacks were not sent", "placeOrder"]).await;
+}
+
+#[tokio::test]
 async fn a_second_signal_stops_at_once() {
     for (first, second, code) in [("TERM", "TERM", 143), ("INT", "INT", 130), ("TERM", "INT", 130)] {
         let (mut standin, _upstream, _gate, slow) = in_flight("log: {level: info}\n").await;

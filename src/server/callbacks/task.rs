@@ -1,6 +1,6 @@
 //! The owner of the queue: starts what is due, and settles what became of it.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -47,6 +47,8 @@ pub(super) struct Task<S> {
     counts: Arc<Counts>,
     observer: Arc<dyn Observer>,
     store: Arc<dyn Store>,
+    /// Nothing begins any more.
+    stopping: bool,
     send: S,
 }
 
@@ -166,6 +168,7 @@ where
             counts,
             observer,
             store,
+            stopping: false,
             send,
         }
     }
@@ -294,7 +297,9 @@ where
                         while let Some(job) = inbox.recv().await {
                             self.push(job);
                         }
-                        stop = Some(Stop { deadline, reply, lost: self.cancel() });
+                        self.stopping = true;
+                        stop = Some(Stop { deadline, reply, lost: Lost::new() });
+                        self.give_up(&mut stop);
                     }
                     Some(Question::Drain { .. }) => {}
                     // Nobody is left to hand over or to stop.
@@ -302,6 +307,8 @@ where
                 },
             }
         }
+        // What was in flight, and waits to be tried again.
+        self.give_up(&mut stop);
         self.store.close().within(COMMIT).await;
         if let Some(stop) = stop {
             let _ = stop.reply.send(stop.lost);
@@ -383,10 +390,7 @@ where
         let Some(turn) = turn else { return self.landed(flight) };
         let Some(Going { job, .. }) = self.queue.get(turn.chain) else { return };
         self.counts.taken.fetch_sub(1, Ordering::Relaxed);
-        match lost.iter_mut().find(|(operation, _)| *operation == job.chain.operation) {
-            Some((_, calls)) => *calls += 1,
-            None => lost.push((job.chain.operation.clone(), 1)),
-        }
+        add(lost, &job.chain.operation);
     }
 
     /// Decides what follows from an attempt.
@@ -474,7 +478,8 @@ where
             self.counts.bytes.fetch_sub(job.bytes, Ordering::Relaxed);
         }
         match self.store.outlives() {
-            true if was_last => self.store.forget(going.name()),
+            // What is given up of a chain at a stop is kept.
+            true if was_last && !self.stopping => self.store.forget(going.name()),
             true => {
                 let note = Note { done: Some(since_epoch(SystemTime::now())), ..Note::default() };
                 self.store.note(going.name(), turn.call, note.write());
@@ -576,8 +581,8 @@ where
     }
 
     /// Gives up what is not in flight. The chains' own lines in the log would be too many.
-    fn cancel(&mut self) -> Lost {
-        let mut lost: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+    fn give_up(&mut self, stop: &mut Option<Stop>) {
+        let Some(Stop { lost, .. }) = stop else { return };
         for turn in self.queue.cancel() {
             let Some(Going { job, .. }) = self.queue.get(turn.chain) else { continue };
             let operation = &job.chain.operation;
@@ -586,9 +591,8 @@ where
             }
             self.counts.taken.fetch_sub(1, Ordering::Relaxed);
             self.tried.remove(&turn);
-            *lost.entry(operation.clone()).or_default() += 1;
+            add(lost, operation);
         }
-        lost.into_iter().collect()
     }
 
     fn count(&self) {
@@ -705,6 +709,13 @@ fn left(job: &Job, again: Option<usize>, noted: &[Option<Note>]) -> Vec<Left> {
         }
     });
     calls.collect()
+}
+
+fn add(lost: &mut Lost, operation: &Arc<str>) {
+    match lost.iter_mut().find(|(name, _)| name == operation) {
+        Some((_, calls)) => *calls += 1,
+        None => lost.push((operation.clone(), 1)),
+    }
 }
 
 /// The state of a call that the queue still has.

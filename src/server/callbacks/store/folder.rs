@@ -20,7 +20,7 @@ use super::{Kept, Store, Stored};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 
 /// A folder for callbacks that can't be used.
-pub const UNUSABLE: Code = Code("SI0022");
+pub const UNUSABLE: Code = Code("SI0023");
 
 /// Handed to the thread.
 pub struct Folder {
