@@ -108,20 +108,23 @@ pub struct Unresolved {
     pub reason: Cow<'static, str>,
 }
 
+/// Header fields; an empty map of them is large, and most chains need none.
+type Fields = Option<Box<HeaderMap>>;
+
 /// The exchange that a chain came from, as far as its calls refer to it.
 #[derive(Debug)]
 struct Kept {
     method: Method,
     path: Box<str>,
     query: Option<Box<str>>,
-    headers: HeaderMap,
+    headers: Fields,
     scheme: Box<str>,
     authority: Box<str>,
     base: usize,
     params: Box<[(Box<str>, Box<str>)]>,
     body: Bytes,
     status: StatusCode,
-    response_headers: HeaderMap,
+    response_headers: Fields,
     response_body: Bytes,
 }
 
@@ -238,7 +241,10 @@ impl Chain {
     /// What it takes of memory, about.
     pub fn bytes(&self) -> usize {
         let Kept { path, query, headers, params, body, response_headers, response_body, .. } = &*self.kept;
-        let fields = |headers: &HeaderMap| headers.iter().map(|(_, value)| 100 + value.len()).sum::<usize>();
+        let fields = |headers: &Fields| {
+            let fields = headers.iter().flat_map(|headers| headers.iter());
+            fields.map(|(_, value)| 100 + value.len()).sum::<usize>()
+        };
         let params: usize = params.iter().map(|(name, value)| 32 + name.len() + value.len()).sum();
         let urls: usize = self.calls.iter().map(|call| call.target.as_ref().map_or(64, String::len)).sum();
         let query = query.as_ref().map_or(0, |query| query.len());
@@ -273,8 +279,7 @@ impl Chain {
 impl Kept {
     fn of(context: &Context<'_>, response: &Response<'_>, needs: Needs) -> Kept {
         let Request { head, base, params, body } = context.request;
-        let some =
-            |wanted: bool, headers: &HeaderMap| if wanted { headers.clone() } else { HeaderMap::new() };
+        let some = |wanted: bool, headers: &HeaderMap| wanted.then(|| Box::new(headers.clone()));
         let bytes = |wanted: bool, body: &Body| match wanted {
             // A copy of its own: a slice would hold the whole buffer that the connection read into.
             true => Bytes::copy_from_slice(body.bytes()),
@@ -299,17 +304,21 @@ impl Kept {
     fn with_context<T>(&self, moment: Moment, with: impl FnOnce(&Context<'_>) -> T) -> T {
         let params: Vec<_> =
             self.params.iter().map(|(name, value)| (name.as_ref(), Cow::Borrowed(value.as_ref()))).collect();
+        let none = HeaderMap::new();
         let (body, response_body) = (Body::new(self.body.clone()), Body::new(self.response_body.clone()));
         let head = Head {
             method: &self.method,
             path: &self.path,
             query: self.query.as_deref(),
-            headers: &self.headers,
+            headers: self.headers.as_deref().unwrap_or(&none),
             scheme: &self.scheme,
             authority: &self.authority,
         };
-        let response =
-            Response { status: self.status, headers: &self.response_headers, body: &response_body };
+        let response = Response {
+            status: self.status,
+            headers: self.response_headers.as_deref().unwrap_or(&none),
+            body: &response_body,
+        };
         with(&Context {
             request: Request { head, base: self.base, params: &params, body: &body },
             response: Some(response),

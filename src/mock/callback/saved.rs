@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::expression::{Error, Url};
-use super::{Chain, Kept, LONGEST, Payload, Plan, Planned, Unresolved};
+use super::{Chain, Fields, Kept, LONGEST, Payload, Plan, Planned, Unresolved};
 use crate::mock::media::MediaType;
 use crate::mock::reply::Content;
 use crate::mock::template::{self, Template};
@@ -222,10 +222,10 @@ impl SavedExchange {
             query: kept.query.as_deref().map(str::to_owned),
             base: kept.base,
             params: kept.params.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
-            headers: fields(&kept.headers),
+            headers: fields(kept.headers.as_deref()),
             body: Octets::of(&kept.body),
             status: kept.status.as_u16(),
-            response_headers: fields(&kept.response_headers),
+            response_headers: fields(kept.response_headers.as_deref()),
             response_body: Octets::of(&kept.response_body),
         }
     }
@@ -270,11 +270,15 @@ impl Octets {
     }
 }
 
-fn fields(headers: &HeaderMap) -> Vec<(String, Octets)> {
-    headers.iter().map(|(name, value)| (name.to_string(), Octets::of(value.as_bytes()))).collect()
+fn fields(headers: Option<&HeaderMap>) -> Vec<(String, Octets)> {
+    let headers = headers.into_iter().flat_map(HeaderMap::iter);
+    headers.map(|(name, value)| (name.to_string(), Octets::of(value.as_bytes()))).collect()
 }
 
-fn header_map(fields: Vec<(String, Octets)>) -> Result<HeaderMap, Broken> {
+fn header_map(fields: Vec<(String, Octets)>) -> Result<Fields, Broken> {
+    if fields.is_empty() {
+        return Ok(None);
+    }
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
         let name = HeaderName::try_from(name).map_err(|_| Broken::Nothing("a header's name"))?;
@@ -282,7 +286,7 @@ fn header_map(fields: Vec<(String, Octets)>) -> Result<HeaderMap, Broken> {
             HeaderValue::from_bytes(&value.bytes()?).map_err(|_| Broken::Nothing("a header's value"))?;
         headers.try_append(name, value).map_err(|_| Broken::Nothing("the number of headers"))?;
     }
-    Ok(headers)
+    Ok(Some(Box::new(headers)))
 }
 
 fn method(text: &str) -> Result<Method, Broken> {
