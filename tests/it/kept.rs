@@ -260,7 +260,7 @@ async fn nothing_that_was_answered_is_lost_by_crashes() {
         let clients: Vec<_> = clients.collect();
         number += 80_000;
         // At a point that is another in each round.
-        let until = answered.len() + 1 + round * 13 % 97;
+        let until = receiver.calls().len() + 1 + round * 13 % 97;
         eventually(LONG, "calls arrive", async || (receiver.calls().len() > until).then_some(())).await;
         kill(standin).await;
         for client in clients {

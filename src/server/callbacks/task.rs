@@ -134,6 +134,9 @@ struct Stop {
     lost: Lost,
 }
 
+/// Chains that are taken at once, before anything is sent.
+const TOGETHER: usize = 256;
+
 /// Calls that are done and still shown.
 const SHOWN: usize = 1000;
 
@@ -256,6 +259,7 @@ where
         mut questions: mpsc::Receiver<Question>,
     ) {
         let mut stop: Option<Stop> = None;
+        let mut jobs = Vec::new();
         loop {
             self.start_what_is_due();
             if stop.is_some() && self.flights.is_empty() {
@@ -263,7 +267,7 @@ where
             }
             let wake = stop.as_ref().map(|stop| stop.deadline).or_else(|| self.queue.wake());
             tokio::select! {
-                Some(job) = inbox.recv(), if stop.is_none() => self.push(job),
+                1.. = inbox.recv_many(&mut jobs, TOGETHER), if stop.is_none() => self.push(&mut jobs),
                 Some(flight) = self.flights.join_next_with_id() => self.landed(flight),
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
                     if let Some(stop) = &mut stop {
@@ -294,8 +298,8 @@ where
                     }
                     Some(Question::Drain { deadline, reply }) if stop.is_none() => {
                         inbox.close();
-                        while let Some(job) = inbox.recv().await {
-                            self.push(job);
+                        while inbox.recv_many(&mut jobs, TOGETHER).await > 0 {
+                            self.push(&mut jobs);
                         }
                         self.stopping = true;
                         stop = Some(Stop { deadline, reply, lost: Lost::new() });
@@ -315,11 +319,14 @@ where
         }
     }
 
-    fn push(&mut self, job: Job) {
-        let job = Arc::new(job);
+    fn push(&mut self, jobs: &mut Vec<Job>) {
         let base = self.current.borrow().settings.base.clone();
-        let going = Going { job: job.clone(), again: None };
-        self.queue.push(Instant::now(), job.pace.order, steps(&job, base.as_ref()), going);
+        let now = Instant::now();
+        for job in jobs.drain(..) {
+            let job = Arc::new(job);
+            let going = Going { job: job.clone(), again: None };
+            self.queue.push(now, job.pace.order, steps(&job, base.as_ref()), going);
+        }
         self.count();
     }
 

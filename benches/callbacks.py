@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Measures what a callback costs the request that causes it, in one run.
+
+    benches/callbacks.py [BINARY]       default: target/release/standin
+
+The server is pinned to core 0, wrk to core 1; what counts is the server's CPU time (utime + stime, from /proc)
+divided by the requests that wrk had answered. The callbacks wait for ten minutes, so that sending is no part of
+it. The rounds alternate between no callbacks, callbacks in memory and callbacks in a folder, and the medians
+count. A POST has a JSON body of 500 bytes, which the callback's URL and payload refer to. A quiet machine with
+two cores, wrk and a release build are needed. ROUNDS (3) and DURATION (3 seconds each) may be set.
+"""
+
+import json
+import os
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+BODY = json.dumps({"cb": "http://127.0.0.1:9/hook", "n": 1, "pad": "x" * 450})
+DOCUMENT = """
+openapi: 3.1.0
+info: {title: Bench, version: '1'}
+paths: {/a: {post: {
+  requestBody: {content: {application/json: {schema: {type: object, required: [cb], properties: {cb: {type: string}}}}}},
+  responses: {202: {description: ok, content: {application/json: {example: {ok: true}}}}},
+  callbacks: {done: {'{$request.body#/cb}': {post: {requestBody:
+    {content: {application/json: {example: {n: '{{ request.body/n }}', pad: '{{ request.body/pad }}'}}}}}}}}}}}
+"""
+WAYS = {
+    "none": "enabled: false",
+    "memory": "delay: 10m, queue: 10000000, memory: 8GiB",
+    "folder": "delay: 10m, queue: 10000000, memory: 8GiB, store: ./kept",
+}
+
+
+def main():
+    binary = os.path.realpath(sys.argv[1] if len(sys.argv) > 1 else "target/release/standin")
+    rounds, duration = int(os.environ.get("ROUNDS", 3)), int(os.environ.get("DURATION", 3))
+    times = {}
+    for turn in range(rounds):
+        # Whoever comes second may find the machine otherwise.
+        for way in list(WAYS)[:: 1 if turn % 2 else -1]:
+            with tempfile.TemporaryDirectory() as folder:
+                times.setdefault(way, []).append(measure(binary, folder, way, duration))
+    none = statistics.median(times["none"])
+    print(f"none    {none:7.2f} us of CPU per request")
+    for way, most in [("memory", "at most 1.3"), ("folder", "no bound")]:
+        spent = statistics.median(times[way])
+        print(f"{way:7} {spent:7.2f} us of CPU per request, ratio {spent / none:.2f} ({most})")
+
+
+def measure(binary, folder, way, duration):
+    pathlib.Path(folder, "api.yaml").write_text(DOCUMENT)
+    config = f"specs: [{{source: api.yaml}}]\nlisten: 127.0.0.1:0\nadmin: off\ncallbacks: {{{WAYS[way]}}}\nlog: {{level: error}}\n"
+    pathlib.Path(folder, "standin.yaml").write_text(config)
+    script = f"wrk.method = 'POST'\nwrk.body = [[{BODY}]]\nwrk.headers['content-type'] = 'application/json'\n"
+    pathlib.Path(folder, "post.lua").write_text(script)
+    server = subprocess.Popen(["taskset", "-c", "0", binary, "run"], cwd=folder, stdout=subprocess.PIPE, text=True)
+    try:
+        url = re.search(r"listening on (http:[^ ,]*)", server.stdout.readline()).group(1)
+        load = ["taskset", "-c", "1", "wrk", "-t1", "-c32", f"-d{duration}s", "-s", f"{folder}/post.lua", url + "/a"]
+        before = ticks(server.pid)
+        said = subprocess.run(load, capture_output=True, text=True, timeout=duration + 10).stdout
+        spent = ticks(server.pid) - before
+        if "Non-2xx" in said or "Socket errors" in said:
+            sys.exit(f"{way}: {said}")
+        requests = int(re.search(r"(\d+) requests in", said).group(1))
+        return spent / os.sysconf("SC_CLK_TCK") / requests * 1e6
+    finally:
+        # What waits needs no stop in order.
+        server.kill()
+        server.wait()
+
+
+def ticks(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+main()
