@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         }
         Command::Check(flags) => cli::check::check(flags),
         Command::Routes(flags) => cli::routes::routes(flags),
+        Command::Callbacks { command } => cli::callbacks::callbacks(command),
         Command::Demo(flags) => cli::demo::demo(flags),
     }
 }

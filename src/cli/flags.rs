@@ -34,6 +34,11 @@ pub enum Command {
     Check(Check),
     /// Print the operations, their modes and what decided them
     Routes(Routes),
+    /// Send the callbacks of an operation by hand, to try a receiver
+    Callbacks {
+        #[command(subcommand)]
+        command: CallbacksCommand,
+    },
     /// Try it in one command: an upstream, a receiver and a sample document, no network
     Demo(Demo),
 }
@@ -102,6 +107,45 @@ pub struct Routes {
     /// How to print the table
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CallbacksCommand {
+    /// Send the callbacks that go with an answer, as the config says, and tell what became of them
+    Send(Box<Send>),
+}
+
+#[derive(Debug, Default, Args)]
+pub struct Send {
+    #[command(flatten)]
+    pub sources: Sources,
+    /// Its `operationId`, or its method and path as 'POST /users'
+    #[arg(long, value_name = "NAME")]
+    pub operation: String,
+    /// The example of the answer [default: the one that the request fits, else the first]
+    #[arg(long, value_name = "NAME")]
+    pub example: Option<String>,
+    /// Where all of them go, whatever the document says; it is let through
+    #[arg(long, value_name = "URL")]
+    pub to: Option<String>,
+    /// The path and the query of the client's request [default: from the examples]
+    #[arg(long, value_name = "TARGET")]
+    pub target: Option<String>,
+    /// A header field of the client's request, as 'name: value'; can be repeated
+    #[arg(long = "header", value_name = "FIELD")]
+    pub headers: Vec<String>,
+    /// The body of the client's request, `-` for stdin [default: from the examples]
+    #[arg(long, value_name = "FILE")]
+    pub body: Option<PathBuf>,
+    /// The host that the client names
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1:8080")]
+    pub host: String,
+    /// Don't wait before them
+    #[arg(long)]
+    pub now: bool,
+    /// Print what would be sent, and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Default, Args)]

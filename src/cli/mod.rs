@@ -3,6 +3,8 @@
 
 pub mod demo;
 
+pub mod callbacks;
+
 pub mod routes;
 
 pub mod check;

@@ -178,7 +178,7 @@ impl Hit<'_> {
     }
 
     /// The answer that was chosen; `code` is the status that was asked for.
-    fn give(
+    pub(super) fn give(
         &self,
         choice: &Choice<'_>,
         code: Option<StatusCode>,

@@ -26,6 +26,8 @@ mod watch;
 
 mod lint;
 
+mod trial;
+
 mod answer;
 
 pub mod route;
@@ -74,6 +76,7 @@ mod sink;
 
 pub use answer::Answer;
 pub use compile::Source;
+pub use trial::Trial;
 pub use watch::Watch;
 
 /// Fields by which a request asks its answer to wait; the first that is there counts.
@@ -352,7 +355,7 @@ mod tests {
     use crate::spec;
     use crate::tree::Tree;
 
-    fn compile(paths: &str, config: &Config) -> (Mocks, Vec<Diagnostic>) {
+    pub(super) fn compile(paths: &str, config: &Config) -> (Mocks, Vec<Diagnostic>) {
         let text = format!("openapi: 3.1.0\ninfo: {{title: t, version: '1'}}\n{paths}");
         let (tree, _) = Tree::parse("/t.yaml", text, &Default::default()).expect("the text is YAML");
         let trees = spec::Trees::from([("/t.yaml".into(), tree)]);

@@ -30,6 +30,7 @@ mod prism;
 mod protocols;
 mod reload;
 mod route;
+mod send;
 mod sources;
 mod stop;
 mod upstreams;

@@ -86,6 +86,8 @@ pub struct Planned {
     pub target: Result<String, Unresolved>,
     plan: Arc<Plan>,
     payload: Option<usize>,
+    /// Where it goes is known at its first attempt only.
+    dynamic: bool,
 }
 
 /// A request to make: everything but the identity that the sender adds.
@@ -204,6 +206,7 @@ pub fn chain(
                 wait,
                 retry: plan.retry.clone(),
                 target: target.clone(),
+                dynamic: plan.url.is_dynamic(),
                 plan: plan.clone(),
                 payload,
             });
@@ -253,10 +256,17 @@ impl Chain {
         fixed + kept + urls + fields(headers) + fields(response_headers)
     }
 
+    /// All of its calls go to one URL, whatever their keys say.
+    pub fn redirect(&mut self, url: &str) {
+        for planned in &mut self.calls {
+            (planned.target, planned.dynamic) = (Ok(url.to_owned()), false);
+        }
+    }
+
     /// Renders the call at `index`; `moment` is that of its first attempt.
     pub fn render(&self, index: usize, moment: Moment) -> Result<Call, Unresolved> {
         let planned = &self.calls[index];
-        let url = if planned.plan.url.is_dynamic() {
+        let url = if planned.dynamic {
             self.kept.with_context(moment, |context| planned.plan.url.resolve(context))?
         } else {
             planned.target.clone()?

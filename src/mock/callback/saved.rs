@@ -150,6 +150,7 @@ impl Chain {
                 wait: None,
                 retry: plan.retry.clone(),
                 target,
+                dynamic: plan.url.is_dynamic(),
                 plan: plan.clone(),
                 payload,
             })

@@ -46,6 +46,7 @@ pub(super) struct Task<S> {
     kept: usize,
     counts: Arc<Counts>,
     observer: Arc<dyn Observer>,
+    lanes: Lanes,
     store: Arc<dyn Store>,
     /// Nothing begins any more.
     stopping: bool,
@@ -170,6 +171,7 @@ where
             kept: 0,
             counts,
             observer,
+            lanes: Lanes::default(),
             store,
             stopping: false,
             send,
@@ -239,7 +241,7 @@ where
         }
         let base = self.current.borrow().settings.base.clone();
         let job = going.job.clone();
-        let steps = steps(&job, base.as_ref()).zip(left);
+        let steps = steps(&job, base.as_ref(), &mut self.lanes).zip(left);
         let number = self.queue.take_up(Instant::now(), job.pace.order, steps, going);
         for (call, note) in noted.into_iter().enumerate() {
             let turn = Turn { chain: number, call };
@@ -260,16 +262,21 @@ where
     ) {
         let mut stop: Option<Stop> = None;
         let mut jobs = Vec::new();
+        // Set anew only if it is for another time, since most chains wait for as long.
+        let mut alarm = std::pin::pin!(sleep_until(Instant::now()));
         loop {
             self.start_what_is_due();
             if stop.is_some() && self.flights.is_empty() {
                 break;
             }
             let wake = stop.as_ref().map(|stop| stop.deadline).or_else(|| self.queue.wake());
+            if let Some(wake) = wake.filter(|wake| *wake != alarm.deadline()) {
+                alarm.as_mut().reset(wake);
+            }
             tokio::select! {
                 1.. = inbox.recv_many(&mut jobs, TOGETHER), if stop.is_none() => self.push(&mut jobs),
                 Some(flight) = self.flights.join_next_with_id() => self.landed(flight),
-                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
+                () = &mut alarm, if wake.is_some() => {
                     if let Some(stop) = &mut stop {
                         self.flights.abort_all();
                         while let Some(flight) = self.flights.join_next_with_id().await {
@@ -325,7 +332,8 @@ where
         for job in jobs.drain(..) {
             let job = Arc::new(job);
             let going = Going { job: job.clone(), again: None };
-            self.queue.push(now, job.pace.order, steps(&job, base.as_ref()), going);
+            let steps = steps(&job, base.as_ref(), &mut self.lanes);
+            self.queue.push(now, job.pace.order, steps, going);
         }
         self.count();
     }
@@ -548,7 +556,7 @@ where
         let at = self.done.iter().rposition(|done| done.record.id == id).ok_or(Refused::Unknown)?;
         let Some(Rest { job, index, .. }) = &self.done[at].rest else { return Err(Refused::Forgotten) };
         let Ok(url) = &job.chain.calls[*index].target else { return Err(Refused::Nowhere) };
-        let lane = lane(url, self.current.borrow().settings.base.as_ref()).into();
+        let lane = self.lanes.of(url, self.current.borrow().settings.base.as_ref());
         let step = Step { wait: Duration::ZERO, lane: Some(lane) };
         let Some(Done { record, rest: Some(rest) }) = self.done.remove(at) else {
             return Err(Refused::Unknown);
@@ -680,10 +688,14 @@ impl Tried {
     }
 }
 
-fn steps<'j>(job: &'j Job, base: Option<&'j url::Url>) -> impl Iterator<Item = Step> + 'j {
+fn steps<'j>(
+    job: &'j Job,
+    base: Option<&'j url::Url>,
+    lanes: &'j mut Lanes,
+) -> impl Iterator<Item = Step> + 'j {
     job.chain.calls.iter().zip(&job.pace.waits).map(move |(planned, wait)| Step {
         wait: *wait,
-        lane: planned.target.as_ref().ok().map(|url| lane(url, base).into()),
+        lane: planned.target.as_ref().ok().map(|url| lanes.of(url, base)),
     })
 }
 
@@ -733,9 +745,28 @@ fn shown(going: queue::State) -> State {
     }
 }
 
-/// The receiver of a URL that is not rendered yet. Those whose receiver is not known share a lane.
-fn lane(url: &str, base: Option<&url::Url>) -> String {
-    guard::target(url, base).map(|target| target.lane()).unwrap_or_default()
+/// The last receiver, since most calls go to one: `scheme://authority` as it was written, and its lane.
+#[derive(Default)]
+struct Lanes(Option<(String, queue::Lane)>);
+
+impl Lanes {
+    /// The receiver of a URL that is not rendered yet. Those whose receiver is not known share a lane.
+    fn of(&mut self, url: &str, base: Option<&url::Url>) -> queue::Lane {
+        let ends = |rest: &str| rest.is_empty() || rest.starts_with(['/', '?', '#']);
+        if let Some((origin, lane)) = &self.0
+            && url.strip_prefix(&**origin).is_some_and(ends)
+        {
+            return lane.clone();
+        }
+        let Ok(target) = guard::target(url, base) else { return "".into() };
+        let lane: queue::Lane = target.lane().into();
+        // Whatever is not written so is not remembered, as what is relative.
+        if let Some(at) = url.find("://") {
+            let end = url[at + 3..].find(['/', '?', '#']).map_or(url.len(), |end| at + 3 + end);
+            self.0 = Some((url[..end].to_owned(), lane.clone()));
+        }
+        lane
+    }
 }
 
 /// Counts and logs the end of a call.
