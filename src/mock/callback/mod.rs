@@ -18,9 +18,9 @@ use super::template::{Needs, Template};
 use crate::config::Delay;
 use crate::spec::document::{Repeat, StatusPattern};
 
-pub mod expression;
-
 pub mod saved;
+
+pub mod expression;
 
 use expression::Url;
 

@@ -19,6 +19,8 @@ pub(in crate::mock) use pointer::Pointer;
 pub(in crate::mock) use reference::{Asked, header};
 pub(in crate::mock) use value::Value;
 
+pub mod saved;
+
 mod expression;
 
 mod function;
@@ -30,8 +32,6 @@ mod reference;
 mod pointer;
 
 mod value;
-
-pub mod saved;
 
 #[cfg(test)]
 pub(in crate::mock) mod sample;
