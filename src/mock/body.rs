@@ -9,13 +9,15 @@ use http::header::SET_COOKIE;
 use http::{HeaderName, HeaderValue};
 use serde_json::Value as Json;
 
+use super::form::Encoded;
 use super::media::{MediaType, Syntax};
 use super::reply::Content;
 use super::sink::{Place, Seen, Sink, Value, json};
+use super::style::Writing;
 use super::template::{Builder, Form, Template};
 use super::{form, xml};
 use crate::diagnostic::{Code, Diagnostic, Report, Severity, cut};
-use crate::spec::document::{Example, Shown};
+use crate::spec::document::{Example, Parameter, Shown};
 use crate::tree;
 
 const BAD_TEMPLATE: Code = Code("SI0201");
@@ -293,6 +295,31 @@ pub fn header(
         Shown::File(bytes) => vec![String::from_utf8_lossy(bytes.trim_ascii()).into_owned()],
     };
     texts.iter().map(|text| parse(text, Form::Header, example.at, diagnostics)).collect()
+}
+
+/// A parameter of a query or a cookie, as `name=value` pairs by its style. What was written out already
+/// stands as it is, if it has a name.
+pub fn pairs(parameter: &Parameter<'_>, example: &Example<'_>, diagnostics: &mut Report) -> Template {
+    let writing = Writing::from(parameter);
+    let name = Place::Pair.literal(parameter.name);
+    let mut out = Parsed { builder: Builder::new(), diagnostics };
+    match example.shown {
+        Shown::Data(value) if parameter.media.is_some() && value.as_str().is_none() => {
+            out.builder.literal(&format!("{name}="));
+            json(value, Place::QuotedPair, &mut Encoded(&mut out));
+        }
+        Shown::Data(value) => writing.put(value, &mut out),
+        Shown::Text(text) if text.contains('=') => out.builder.literal(text),
+        Shown::Text(text) => {
+            out.builder.literal(&format!("{name}="));
+            out.text(example.at, text, Place::Pair);
+        }
+        Shown::File(bytes) => {
+            let text = String::from_utf8_lossy(bytes.trim_ascii());
+            out.builder.literal(&format!("{name}={}", Place::Pair.literal(&text)));
+        }
+    }
+    out.builder.finish()
 }
 
 /// The values of a header for an instance of its schema; those that can't stand in one are left out.

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::body::Objects;
+use super::callback::carried::{Carried, Instance, Place, Values};
 use super::callback::expression::Url;
 use super::callback::{Payload, Plan, When};
 use super::choose::{Exchanges, WantedContent};
 use super::media::{MediaType, Syntax};
-use super::offer::Room;
+use super::offer::{Room, Said};
 use super::reply::Content;
 use super::schema::Schemas;
 use super::security::Security;
-use super::template::Template;
+use super::style::Writing;
 use super::validate::Contract;
 use super::{Mocks, Need, Operation, Summary, body, lint, route, validate};
 use crate::config::{Changes, Config, Delay, Level, Missing, Mode, Rule, Unmatched};
@@ -33,6 +34,9 @@ const BAD_MEDIA_TYPE: Code = Code("SI0203");
 const BAD_HEADER: Code = Code("SI0204");
 const BAD_CALLBACK_URL: Code = Code("SI0205");
 
+/// Examples of one document's callbacks' parameters. Beyond them the first of each parameter is sent.
+const MOST_CARRIED: usize = 200_000;
+
 /// Bodies by the example that they are made from: thousands of operations may refer to one, and what
 /// they come to is read, kept, and complained about once.
 #[derive(Default)]
@@ -48,6 +52,10 @@ struct Shared {
     /// Values of headers by their schemas.
     headers: HashMap<(kept::Key, HeaderName), Arc<[exchange::Text]>>,
     contracts: validate::Common,
+    /// What examples of callbacks' parameters come to.
+    values: HashMap<(*const Tree, u32, Writing), Values>,
+    /// Examples of callbacks' parameters that the document may still have.
+    carried: usize,
     /// By the address of what the document's operations have in common.
     securities: HashMap<*const document::Requirement<'static>, Option<Arc<Security>>>,
 }
@@ -132,7 +140,7 @@ impl Mocks {
         };
         let mut found = Vec::new();
         let mut places: Vec<Key<'_>> = Vec::with_capacity(count);
-        let mut shared = Shared::default();
+        let mut shared = Shared { carried: MOST_CARRIED, ..Shared::default() };
         let mut previous = None;
         let mut matched = vec![false; config.rules.iter().map(|rule| rule.operations.len()).sum()];
         let mut asked = vec![None; config.rules.len()];
@@ -412,10 +420,14 @@ impl<'t> Compiler<'_, 't> {
                 payloads.push(Payload { example: example.name.map(Into::into), media: kind.clone(), body });
             }
         }
-        let mut names: Vec<Box<str>> = shown.into_iter().flatten().map(Into::into).collect();
+        let mut names: Vec<Box<str>> = shown.iter().copied().flatten().map(Into::into).collect();
         if names.is_empty() {
             names.extend(callback.refs.iter().map(|name| (*name).into()));
         }
+        let instance = match payloads.is_empty() && shown.is_empty() {
+            true => self.instance(callback),
+            false => None,
+        };
         lint::callback(callback, self.operation, &names, &payloads, exchanges, self.diagnostics);
         Some(Arc::new(Plan {
             name: callback.name.into(),
@@ -431,20 +443,62 @@ impl<'t> Compiler<'_, 't> {
             statuses: callback.statuses.as_slice().into(),
             names: names.into(),
             payloads: payloads.into(),
-            headers: self.callback_headers(callback),
+            instance,
+            carried: self.carried(callback),
         }))
     }
 
-    fn callback_headers(&mut self, callback: &document::Callback<'t>) -> Box<[(HeaderName, Template)]> {
-        let parameters =
-            callback.parameters.iter().filter(|parameter| parameter.location == Location::Header);
-        let fields = parameters.filter_map(|parameter| {
-            let example = parameter.examples.first()?;
-            let name = HeaderName::try_from(parameter.name).ok()?;
-            let objects = Objects::from(parameter.explode);
-            let templates = body::header(&name, objects, example, self.diagnostics);
-            Some(templates.into_iter().map(move |template| (name.clone(), template)))
+    /// The body of a callback that has no example, by the first schema of one.
+    fn instance(&mut self, callback: &document::Callback<'t>) -> Option<Instance> {
+        callback.bodies.iter().find_map(|media| {
+            let kind = self.known(media.name)?;
+            let said = self.said(media, &kind);
+            (!matches!(said, Said::Nothing)).then(|| Instance::new(kind, said))
+        })
+    }
+
+    /// What is said of a body beside its examples.
+    fn said(&self, media: &Media<'t>, kind: &MediaType) -> Said {
+        let item = media.item_schema.filter(|_| kind.syntax().is_sequential());
+        match (media.schema, item) {
+            (Some(schema), _) => Said::Whole(self.texts.schema(schema)),
+            (None, Some(item)) => Said::Item(self.texts.schema(item)),
+            (None, None) => Said::Nothing,
+        }
+    }
+
+    fn carried(&mut self, callback: &document::Callback<'t>) -> Box<[Carried]> {
+        let carried = callback.parameters.iter().filter_map(|parameter| {
+            let place = match parameter.location {
+                Location::Header => Place::Header(HeaderName::try_from(parameter.name).ok()?),
+                Location::Query | Location::Querystring => Place::Query,
+                Location::Cookie => Place::Cookie,
+                // The key is the whole path.
+                Location::Path => return None,
+            };
+            let examples = parameter.examples.iter().take(self.shared.carried.max(1));
+            let values: Box<[_]> = examples
+                .map(|example| (example.name.map(Into::into), self.values_of(parameter, &place, example)))
+                .collect();
+            self.shared.carried = self.shared.carried.saturating_sub(values.len());
+            (!values.is_empty()).then_some(Carried { place, values })
         });
-        fields.flatten().collect()
+        carried.collect()
+    }
+
+    fn values_of(
+        &mut self,
+        parameter: &document::Parameter<'t>,
+        place: &Place,
+        example: &Example<'t>,
+    ) -> Values {
+        let key = (Arc::as_ptr(example.at.tree()), example.at.id(), Writing::from(parameter));
+        let make = || match place {
+            Place::Header(name) => {
+                body::header(name, Objects::from(parameter.explode), example, self.diagnostics).into()
+            }
+            Place::Query | Place::Cookie => [body::pairs(parameter, example, self.diagnostics)].into(),
+        };
+        self.shared.values.entry(key).or_insert_with(make).clone()
     }
 }

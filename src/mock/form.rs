@@ -98,7 +98,7 @@ fn each_field<'v, V: Value<'v>>(value: V, mut each: impl FnMut(&'v str, V)) {
 }
 
 /// Percent-encodes the syntax of what is written into a pair.
-struct Encoded<'o, S>(&'o mut S);
+pub struct Encoded<'o, S>(pub &'o mut S);
 
 impl<V, S: Sink<V>> Sink<V> for Encoded<'_, S> {
     fn syntax(&mut self, text: &str) {

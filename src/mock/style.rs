@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 
+use super::form::Encoded;
 use super::message::Request;
+use super::sink::{Place, Seen, Sink, Value, json};
 use crate::spec::document::{FormField, Location, Parameter, Style};
 
 /// Parts of one value that are looked at.
@@ -54,6 +56,26 @@ impl<'r> Written<'r> {
     }
 }
 
+/// What stands in one value.
+enum Piece<'v, V> {
+    Name(&'v str),
+    Value(V),
+}
+
+impl<'v, V: Value<'v>> Piece<'v, V> {
+    fn put(self, out: &mut impl Sink<V>) {
+        let value = match self {
+            Piece::Name(name) => return out.syntax(&Place::Pair.literal(name)),
+            Piece::Value(value) => value,
+        };
+        match value.seen() {
+            Seen::Null => {}
+            Seen::Items(_) | Seen::Fields(_) => json(value, Place::QuotedPair, &mut Encoded(out)),
+            seen => out.text(value, &seen.scalar().unwrap_or_default(), Place::Pair),
+        }
+    }
+}
+
 impl From<&Parameter<'_>> for Writing {
     fn from(parameter: &Parameter<'_>) -> Self {
         let &Parameter { name, location, style, explode, .. } = parameter;
@@ -70,6 +92,48 @@ impl From<&FormField<'_>> for Writing {
 }
 
 impl Writing {
+    /// Writes a value as a query or a cookie has it: `name=value`, as often as its style asks for, and
+    /// percent-encoded, whatever it is. Nothing for null; what is inside arrays and objects is JSON.
+    pub fn put<'v, V: Value<'v>>(&self, value: V, out: &mut impl Sink<V>) {
+        let between = if self.location == Location::Cookie { "; " } else { "&" };
+        let delimiter = match self.style {
+            Style::SpaceDelimited => "%20",
+            Style::PipeDelimited => "%7C",
+            _ => ",",
+        };
+        let name = Place::Pair.literal(&self.name);
+        let key = |key: &str| Place::Pair.literal(key);
+        let pairs: Vec<(String, Vec<Piece<'_, V>>)> = match value.seen() {
+            Seen::Null => return,
+            Seen::Items(items) if self.explode => {
+                items.into_iter().map(|item| (name.clone(), vec![Piece::Value(item)])).collect()
+            }
+            Seen::Items(items) => vec![(name, items.into_iter().map(Piece::Value).collect())],
+            Seen::Fields(fields) if self.style == Style::DeepObject => {
+                let pair =
+                    |(field, value)| (format!("{name}%5B{}%5D", key(field)), vec![Piece::Value(value)]);
+                fields.into_iter().map(pair).collect()
+            }
+            Seen::Fields(fields) if self.explode => {
+                fields.into_iter().map(|(field, value)| (key(field), vec![Piece::Value(value)])).collect()
+            }
+            Seen::Fields(fields) => {
+                let pieces = |(field, value)| [Piece::Name(field), Piece::Value(value)];
+                vec![(name, fields.into_iter().flat_map(pieces).collect())]
+            }
+            _ => vec![(name, vec![Piece::Value(value)])],
+        };
+        for (at, (name, pieces)) in pairs.into_iter().enumerate() {
+            out.syntax(if at > 0 { between } else { "" });
+            out.syntax(&name);
+            out.syntax("=");
+            for (at, piece) in pieces.into_iter().enumerate() {
+                out.syntax(if at > 0 { delimiter } else { "" });
+                piece.put(out);
+            }
+        }
+    }
+
     /// The request's value.
     pub fn read<'r>(&self, shape: Shape, request: &Request<'r>) -> Written<'r> {
         match self.location {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 
 use super::media::MediaType;
 use super::message::{Body, Context, Head, Moment, Request, Response};
@@ -20,8 +20,11 @@ use crate::spec::document::{Repeat, StatusPattern};
 
 pub mod saved;
 
+pub mod carried;
+
 pub mod expression;
 
+use carried::{Carried, Instance};
 use expression::Url;
 
 /// Calls of one answer.
@@ -45,8 +48,10 @@ pub struct Plan {
     /// Names of answers' examples that it goes with; empty: every 2xx and 3xx answer.
     pub names: Box<[Box<str>]>,
     pub payloads: Box<[Payload]>,
-    /// Header parameters of the callback's operation, from their examples.
-    pub headers: Box<[(HeaderName, Template)]>,
+    /// Where no example shows a body.
+    pub instance: Option<Instance>,
+    /// Parameters of the callback's operation, from their examples.
+    pub carried: Box<[Carried]>,
 }
 
 /// Which answers a callback goes with; of a list that is empty, all.
@@ -70,6 +75,8 @@ pub struct Chain {
     /// The operation's label: `operationId`, else `METHOD /path/template`.
     pub operation: Arc<str>,
     pub calls: Box<[Planned]>,
+    /// The name of the answer's example.
+    example: Option<Box<str>>,
     kept: Arc<Kept>,
 }
 
@@ -139,9 +146,9 @@ impl Plan {
     /// Once it is known where it goes.
     fn needs_to_render(&self) -> Needs {
         let payloads = self.payloads.iter().map(|payload| payload.body.needs());
-        let headers = self.headers.iter().map(|(_, template)| template.needs());
+        let carried = self.carried.iter().map(Carried::needs);
         let url = if self.url.is_dynamic() { self.url.needs() } else { Needs::default() };
-        payloads.chain(headers).fold(url, |all, needs| all | needs)
+        payloads.chain(carried).fold(url, |all, needs| all | needs)
     }
 
     /// The payload that goes with an answer; `Some(None)`: the call goes without one.
@@ -217,10 +224,26 @@ pub fn chain(
         return None;
     }
     let kept = Arc::new(Kept::of(context, &response, needs));
-    Some(Chain { operation: operation.clone(), calls: calls.into(), kept })
+    let example = example.map(Into::into);
+    Some(Chain { operation: operation.clone(), calls: calls.into(), example, kept })
 }
 
 impl Planned {
+    /// Its parameters, with the values that go with the answer's example.
+    fn carried(&self, example: Option<&str>) -> impl Iterator<Item = (&carried::Place, &Template)> {
+        let carried = self.plan.carried.iter();
+        carried.flat_map(move |one| one.of(example).iter().map(move |text| (&one.place, text)))
+    }
+
+    /// Its body, if it has one.
+    fn content(&self) -> Option<(&MediaType, Cow<'_, Content>)> {
+        if let Some(payload) = self.payload.map(|number| &self.plan.payloads[number]) {
+            return Some((&payload.media, Cow::Borrowed(&payload.body)));
+        }
+        let instance = self.plan.instance.as_ref()?;
+        Some((&instance.media, Cow::Owned(instance.content()?)))
+    }
+
     /// Whether what is sent depends on when it is.
     pub fn tells_time(&self) -> bool {
         self.plan.needs_to_render().now
@@ -266,21 +289,23 @@ impl Chain {
     /// Renders the call at `index`; `moment` is that of its first attempt.
     pub fn render(&self, index: usize, moment: Moment) -> Result<Call, Unresolved> {
         let planned = &self.calls[index];
-        let url = if planned.dynamic {
+        let mut url = if planned.dynamic {
             self.kept.with_context(moment, |context| planned.plan.url.resolve(context))?
         } else {
             planned.target.clone()?
         };
         let mut headers = HeaderMap::new();
         let mut body = Bytes::new();
-        for (name, template) in &planned.plan.headers {
-            let text = self.kept.with_context(moment, |context| template.text(context));
-            // A header template lets no control character pass.
-            headers.extend(HeaderValue::try_from(text).ok().map(|value| (name.clone(), value)));
+        if !planned.plan.carried.is_empty() {
+            let carried = self.kept.with_context(moment, |context| {
+                let texts = planned.carried(self.example.as_deref());
+                texts.map(|(place, template)| (place, template.text(context))).collect()
+            });
+            carried::put(carried, &mut url, &mut headers);
         }
-        if let Some(payload) = planned.payload.map(|number| &planned.plan.payloads[number]) {
-            body = self.kept.with_context(moment, |context| payload.body.render(context));
-            headers.extend(payload.body.content_type(&payload.media).map(|value| (CONTENT_TYPE, value)));
+        if let Some((media, content)) = planned.content() {
+            body = self.kept.with_context(moment, |context| content.render(context));
+            headers.extend(content.content_type(media).map(|value| (CONTENT_TYPE, value)));
         }
         Ok(Call { method: planned.plan.method.clone(), url, base: self.kept.url(), headers, body })
     }

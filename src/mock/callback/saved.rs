@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use super::carried::{Carried, Place, Values};
 use super::expression::{Error, Url};
 use super::{Chain, Fields, Kept, LONGEST, Payload, Plan, Planned, Unresolved};
 use crate::mock::media::MediaType;
@@ -47,9 +48,18 @@ struct SavedPlan {
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     statuses: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    headers: Vec<(String, template::saved::Saved)>,
+    carried: Vec<SavedCarried>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     payload: Option<SavedPayload>,
+}
+
+/// A parameter with its value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum SavedCarried {
+    Header(String, template::saved::Saved),
+    Query(template::saved::Saved),
+    Cookie(template::saved::Saved),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,7 +120,7 @@ impl Chain {
         let calls = self.calls.iter().map(|planned| {
             // Calls of one plan stand together, with one payload.
             if !last.is_some_and(|last| Arc::ptr_eq(last, &planned.plan)) {
-                plans.push(SavedPlan::of(planned));
+                plans.push(SavedPlan::of(planned, self.example.as_deref()));
             }
             last = Some(&planned.plan);
             let target = match &planned.target {
@@ -157,23 +167,28 @@ impl Chain {
         });
         let calls: Vec<Planned> = calls.collect::<Result<_, Broken>>()?;
         let kept = Arc::new(saved.exchange.restore()?);
-        Ok(Chain { operation: saved.operation.into(), calls: calls.into(), kept })
+        // Of its plans only what goes with the answer's example was saved.
+        Ok(Chain { operation: saved.operation.into(), calls: calls.into(), example: None, kept })
     }
 }
 
 impl SavedPlan {
-    fn of(planned: &Planned) -> Self {
+    fn of(planned: &Planned, example: Option<&str>) -> Self {
         let plan = &planned.plan;
-        let payload = planned.payload.map(|number| &plan.payloads[number]);
+        let carried = planned.carried(example).map(|(place, template)| match place {
+            Place::Header(name) => SavedCarried::Header(name.to_string(), template.save()),
+            Place::Query => SavedCarried::Query(template.save()),
+            Place::Cookie => SavedCarried::Cookie(template.save()),
+        });
         SavedPlan {
             callback: plan.name.to_string(),
             method: plan.method.to_string(),
             url: plan.url.key(),
             retry: plan.retry.as_ref().map(|waits| waits.iter().map(millis).collect()),
             statuses: plan.statuses.iter().map(ToString::to_string).collect(),
-            headers: plan.headers.iter().map(|(name, value)| (name.to_string(), value.save())).collect(),
-            payload: payload.map(|Payload { media, body, .. }| {
-                let body = match body {
+            carried: carried.collect(),
+            payload: planned.content().map(|(media, body)| {
+                let body = match &*body {
                     Content::Bytes(bytes) => SavedContent::Bytes(Octets::of(bytes)),
                     Content::Template(template) => SavedContent::Template(template.save()),
                     Content::Unwritable(_) => SavedContent::Bytes(Octets::of(&[])),
@@ -184,9 +199,17 @@ impl SavedPlan {
     }
 
     fn restore(self) -> Result<Plan, Broken> {
-        let headers = self.headers.into_iter().map(|(name, template)| {
-            let name = HeaderName::try_from(name).map_err(|_| Broken::Nothing("a header's name"))?;
-            Ok((name, Template::restore(template)?))
+        let carried = self.carried.into_iter().map(|carried| {
+            let (place, template) = match carried {
+                SavedCarried::Header(name, template) => {
+                    let name = HeaderName::try_from(name).map_err(|_| Broken::Nothing("a header's name"))?;
+                    (Place::Header(name), template)
+                }
+                SavedCarried::Query(template) => (Place::Query, template),
+                SavedCarried::Cookie(template) => (Place::Cookie, template),
+            };
+            let values: Box<[_]> = Box::new([(None, Values::from([Template::restore(template)?]))]);
+            Ok(Carried { place, values })
         });
         let statuses = self.statuses.iter().map(|text| StatusPattern::parse(text));
         let payload = self.payload.map(|SavedPayload { media, body }| {
@@ -208,7 +231,8 @@ impl SavedPlan {
             statuses: statuses.collect::<Option<_>>().ok_or(Broken::Nothing("a status"))?,
             names: Box::default(),
             payloads: payload.transpose()?.into_iter().collect(),
-            headers: headers.collect::<Result<_, Broken>>()?,
+            instance: None,
+            carried: carried.collect::<Result<_, Broken>>()?,
         })
     }
 }
@@ -307,7 +331,13 @@ mod tests {
 
     fn plan(url: &str, body: Content) -> Arc<Plan> {
         let media = MediaType::parse("application/json").unwrap();
-        let header = |text| Template::parse(text, Form::Header).unwrap();
+        let carried = |place, text| {
+            let parsed = |text| Values::from([Template::parse(text, Form::Header).unwrap()]);
+            Carried {
+                place,
+                values: [(None, parsed(text)), (Some("ann".into()), parsed("{{uuid()}}"))].into(),
+            }
+        };
         Arc::new(Plan {
             name: "onCreated".into(),
             method: Method::POST,
@@ -319,8 +349,16 @@ mod tests {
             statuses: [StatusPattern::Code(204), StatusPattern::Range(3), StatusPattern::Default].into(),
             names: Box::default(),
             payloads: [Payload { example: None, media, body }].into(),
-            headers: [(HeaderName::from_static("x-of"), header("{{request.headers[x-a]}} {{uuid()}}"))]
-                .into(),
+            instance: None,
+            carried: [
+                carried(
+                    Place::Header(HeaderName::from_static("x-of")),
+                    "{{request.headers[x-a]}} {{uuid()}}",
+                ),
+                carried(Place::Query, "q={{request.headers[x-a]}}"),
+                carried(Place::Cookie, "c=1"),
+            ]
+            .into(),
         })
     }
 

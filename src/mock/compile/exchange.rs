@@ -14,7 +14,7 @@ use crate::mock::body::{self, Objects};
 use crate::mock::choose::{Described, Exchange, Exchanges, Reading, Wanted, WantedBody, WantedContent};
 use crate::mock::generate;
 use crate::mock::media::{MediaType, Syntax};
-use crate::mock::offer::{Head, Offer, Said};
+use crate::mock::offer::{Head, Offer};
 use crate::mock::reply::{Content, Reply};
 use crate::mock::route::Captured;
 use crate::mock::schema::Validator;
@@ -302,12 +302,7 @@ impl<'t> Compiler<'_, 't> {
         let content = &offered.response.content;
         let offer = |media: &Media<'t>| {
             let kind = self.kind(media)?;
-            let item = media.item_schema.filter(|_| kind.syntax().is_sequential());
-            let said = match (media.schema, item) {
-                (Some(schema), _) => Said::Whole(self.texts.schema(schema)),
-                (None, Some(item)) => Said::Item(self.texts.schema(item)),
-                (None, None) => Said::Nothing,
-            };
+            let said = self.said(media, &kind);
             Some(Offer::new(kind, said, head.clone()))
         };
         content.iter().filter_map(offer).collect()

@@ -69,10 +69,10 @@ impl<'a, 't> Checker<'a, 't> {
     }
 
     fn callback(&mut self, callback: &Callback<'t>, subject: &Subject<'_, 't>) {
-        let headers = callback.parameters.iter().filter(|parameter| parameter.location == Location::Header);
-        let headers = headers.flat_map(|parameter| &parameter.examples);
+        let sent = callback.parameters.iter().filter(|parameter| parameter.location != Location::Path);
+        let sent = sent.flat_map(|parameter| &parameter.examples);
         let bodies = callback.bodies.iter().flat_map(|media| &media.examples);
-        bodies.chain(headers).for_each(|example| self.example(example, subject, Side::Callback));
+        bodies.chain(sent).for_each(|example| self.example(example, subject, Side::Callback));
         let (written, at) = callback.target();
         let Ok(url) = Url::parse(&written) else { return };
         for (source, asked) in url.asked() {

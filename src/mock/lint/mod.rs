@@ -182,9 +182,12 @@ pub fn callback(
     exchanges: &Exchanges,
     report: &mut Report,
 ) {
-    if payloads.is_empty() && !callback.bodies.is_empty() {
-        let message =
-            format!("callback `{}` has no example of its body, and is sent without one", callback.name);
+    let says = |media: &document::Media<'_>| media.schema.is_some() || media.item_schema.is_some();
+    if payloads.is_empty() && !callback.bodies.is_empty() && !callback.bodies.iter().any(says) {
+        let message = format!(
+            "callback `{}` has neither an example nor a schema of its body, and is sent without one",
+            callback.name
+        );
         report.push(callback.key.problem(Severity::Warning, CALLBACK_WITHOUT_BODY, message));
     }
     let answers: HashSet<&str> = exchanges.names(None).collect();
