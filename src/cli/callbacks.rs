@@ -13,6 +13,7 @@ use standin::config::{self, Target};
 use standin::diagnostic::nearest;
 use standin::mock::callback::Chain;
 use standin::mock::message::Moment;
+use standin::mock::violation::Violation;
 use standin::mock::{Mocks, Trial};
 use standin::server::callbacks::{Callbacks, Client, Files, Observer, Opened, Outcome, Record, State};
 use tokio::sync::mpsc;
@@ -212,7 +213,7 @@ fn show(chain: &Chain) -> Result<ExitCode, Wrong> {
                 }
             }
             Err(unresolved) => {
-                out.push_str(&format!("is not sent: {}\n", report::printable(&unresolved.to_string())))
+                out.push_str(&format!("is not sent: {}\n", report::printable(&unresolved.to_string())));
             }
         }
         out.push('\n');
@@ -261,6 +262,8 @@ impl Observer for Ear {
     }
 
     fn unkept(&self, _: &str, _: usize) {}
+
+    fn violated(&self, _: &str, _: &[Violation]) {}
 }
 
 /// Prints what happens until all calls are done; whether all were delivered.
@@ -314,6 +317,14 @@ async fn tell(callbacks: &Callbacks, record: &Record, before: &mut usize) {
     }
     if let (Some(outcome), true) = (record.outcome, *before != usize::MAX) {
         *before = usize::MAX;
+        for violation in &record.violations {
+            let (place, path, message) = (violation.place.as_str(), &violation.path, &violation.message);
+            print(&format!(
+                "  not as the document says: {place} {}: {}\n",
+                report::printable(path),
+                report::printable(message)
+            ));
+        }
         if outcome != Outcome::Delivered {
             let reason = record.reason.as_deref().unwrap_or_default();
             print(&format!("{name}  {url}  {}: {}\n", outcome.word(), report::printable(reason)));

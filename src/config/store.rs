@@ -13,7 +13,7 @@ pub(super) fn store(text: &str, folder: &Path) -> Result<Store, Problem> {
         return Ok(Store::Memory);
     }
     if text.contains("://") {
-        return Err(not_built(&quoted(text)));
+        return Err(not_built(quoted(text)));
     }
     if !text.contains(['/', '\\', '.']) {
         return Err(Problem::value(format!("unknown store {}", quoted(text))).hint(HINT));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::body::Objects;
-use super::callback::carried::{Carried, Instance, Place, Values};
+use super::callback::carried::{Carried, Instance, Place, Receiver, Values};
 use super::callback::expression::Url;
 use super::callback::{Payload, Plan, When};
 use super::choose::{Exchanges, WantedContent};
@@ -126,6 +126,7 @@ impl Mocks {
     pub fn compile(sources: &[Source<'_>], config: &Config) -> (Mocks, Vec<Diagnostic>) {
         // Room for all at once: to grow, large as they are, costs as much as to compile them.
         let count = sources.iter().map(|source| source.document.operations.len()).sum();
+        let schemas = Arc::<Schemas>::default();
         let mut mocks = Mocks {
             documents: Vec::new(),
             operations: Vec::with_capacity(count),
@@ -135,12 +136,12 @@ impl Mocks {
             revealed: config.reveal,
             cors: config.cors,
             validate: config.validate,
-            schemas: Schemas::default(),
+            schemas: schemas.clone(),
             room: Room::default(),
         };
         let mut found = Vec::new();
         let mut places: Vec<Key<'_>> = Vec::with_capacity(count);
-        let mut shared = Shared { carried: MOST_CARRIED, ..Shared::default() };
+        let mut shared = Shared::default();
         let mut previous = None;
         let mut matched = vec![false; config.rules.iter().map(|rule| rule.operations.len()).sum()];
         let mut asked = vec![None; config.rules.len()];
@@ -148,6 +149,7 @@ impl Mocks {
             let document = &source.document;
             let mut diagnostics = Report::default();
             shared.room = Some(exchange::MOST_REPLIES);
+            shared.carried = MOST_CARRIED;
             let texts = Texts::new(source.trees, document.source.clone(), document.format);
             mocks.documents.push(Summary {
                 source: document.source.clone(),
@@ -167,6 +169,7 @@ impl Mocks {
                     matched: &mut matched,
                     asked: &mut asked,
                     shared: &mut shared,
+                    schemas: &schemas,
                 };
                 let mut compiled = compiler.operation(number, bases);
                 // A path key is told of once, whatever its methods and base paths.
@@ -223,6 +226,7 @@ struct Compiler<'a, 't> {
     /// Of each rule, whether any operation that has its upstream may ask it; none: no operation has it.
     asked: &'a mut [Option<bool>],
     shared: &'a mut Shared,
+    schemas: &'a Arc<Schemas>,
 }
 
 impl<'t> Compiler<'_, 't> {
@@ -422,7 +426,9 @@ impl<'t> Compiler<'_, 't> {
         }
         let mut names: Vec<Box<str>> = shown.iter().copied().flatten().map(Into::into).collect();
         if names.is_empty() {
-            names.extend(callback.refs.iter().map(|name| (*name).into()));
+            names.extend(
+                callback.responses.iter().flat_map(|response| &response.refs).map(|name| (*name).into()),
+            );
         }
         let instance = match payloads.is_empty() && shown.is_empty() {
             true => self.instance(callback),
@@ -440,12 +446,18 @@ impl<'t> Compiler<'_, 't> {
                 examples: when.examples.iter().map(|name| (*name).into()).collect(),
             }),
             repeat: callback.repeat,
-            statuses: callback.statuses.as_slice().into(),
+            statuses: callback.responses.iter().map(|response| response.status).collect(),
+            receiver: self.receiver(callback),
             names: names.into(),
             payloads: payloads.into(),
             instance,
             carried: self.carried(callback),
         }))
+    }
+
+    fn receiver(&mut self, callback: &document::Callback<'t>) -> Option<Receiver> {
+        let contract = Contract::of_receiver(callback, self.texts, self.config, &mut self.shared.contracts)?;
+        Some(Receiver { contract, schemas: self.schemas.clone() })
     }
 
     /// The body of a callback that has no example, by the first schema of one.

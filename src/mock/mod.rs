@@ -32,13 +32,13 @@ mod answer;
 
 pub mod route;
 
-pub mod validate;
-
 mod security;
 
 mod cors;
 
 pub mod callback;
+
+pub mod validate;
 
 pub mod choose;
 
@@ -98,7 +98,7 @@ pub struct Mocks {
     /// Whether browsers may ask from other origins.
     cors: bool,
     validate: Validate,
-    schemas: Schemas,
+    schemas: Arc<Schemas>,
     room: Room,
 }
 

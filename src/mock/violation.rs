@@ -28,6 +28,8 @@ pub struct Violation {
 pub enum Side {
     Request,
     Response,
+    /// A receiver's answer to a callback.
+    Callback,
 }
 
 impl Side {
@@ -35,6 +37,7 @@ impl Side {
         match self {
             Side::Request => "request",
             Side::Response => "response",
+            Side::Callback => "callback",
         }
     }
 }

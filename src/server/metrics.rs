@@ -347,6 +347,10 @@ impl Observer for Metrics {
         self.callbacks_undocumented.with_label_values(&[operation, callback, code]).inc();
     }
 
+    fn violated(&self, operation: &str, violations: &[Violation]) {
+        Metrics::violated(self, operation, Side::Callback, violations);
+    }
+
     fn unkept(&self, operation: &str, calls: usize) {
         self.callbacks_unkept.with_label_values(&[operation]).inc_by(calls as u64);
     }

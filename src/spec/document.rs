@@ -251,10 +251,9 @@ pub struct Callback<'t> {
     pub repeat: Option<Repeat>,
     pub parameters: Vec<Parameter<'t>>,
     pub bodies: Vec<Media<'t>>,
-    /// What the receiver may answer.
-    pub statuses: Vec<StatusPattern>,
-    /// `x-microcks-refs` of its responses: names for a callback whose request has no examples.
-    pub refs: Vec<&'t str>,
+    /// What the receiver may answer. Their `x-microcks-refs` are names for a callback whose request has no
+    /// examples.
+    pub responses: Vec<Response<'t>>,
 }
 
 /// Which answers a callback goes with; of a list that is empty, all.

@@ -7,7 +7,7 @@ use http::Method;
 use super::NOT_OPENAPI;
 use super::callback::{self, Said};
 use super::document::{
-    Callback, Document, Field, Format, Location, Media, Operation, Parameter, Response, StatusPattern, Style,
+    Callback, Document, Field, Format, Location, Media, Operation, Parameter, Response, Style,
 };
 use super::example::{examples, of_schemas, schemas};
 use super::extension::{extension, refs};
@@ -289,9 +289,7 @@ fn call<'t>(
     let Said { order, delay, url: address, retry, when, repeat } = callback::said(resolver, value);
     let parameters = parameters(resolver, value.get("parameters"));
     let bodies = request_body(resolver, value);
-    let responses = || value.get("responses").into_iter().flat_map(Value::entries);
-    let statuses = responses().filter_map(|(key, _)| StatusPattern::parse(key.text())).collect();
-    let refs = responses().filter_map(|(_, item)| resolver.follow(item)).flat_map(refs).collect();
+    let responses = responses(resolver, value);
     Callback {
         name: name.text(),
         url,
@@ -305,8 +303,7 @@ fn call<'t>(
         repeat,
         parameters,
         bodies,
-        statuses,
-        refs,
+        responses,
     }
 }
 

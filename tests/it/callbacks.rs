@@ -492,6 +492,46 @@ async fn what_may_pass_is_tried_again_with_the_same_bytes_and_name() {
 }
 
 #[tokio::test]
+async fn a_receivers_answer_that_is_not_as_the_document_says_is_told() {
+    let answers = "responses: {'200': {description: ok, headers: {X-Ok: {required: true, schema: {type: integer}}}, \
+         content: {application/json: {schema: {type: object, required: [ok], properties: {ok: {type: boolean}}}}}}, \
+         '204': {description: nothing}}";
+    let callbacks: String = ["right", "wrong", "text", "empty", "other"]
+        .map(|name| format!("{name}: {{'{{$request.query.cb}}/{name}': {{post: {{{answers}}}}}}}\n"))
+        .concat();
+    let receiver = Receiver::answering(|call| {
+        let json = |body: &str| Reply::new(200, body).header("content-type", "application/json");
+        match call.target.as_str() {
+            "/right" => json(r#"{"ok": true}"#).header("x-ok", "1"),
+            "/wrong" => json(r#"{"ok": 1}"#).header("x-ok", "one"),
+            "/text" => Reply::new(200, "ok").header("content-type", "text/plain").header("x-ok", "1"),
+            "/empty" => Reply::new(204, ""),
+            _ => Reply::new(202, "{}").header("content-type", "application/json"),
+        }
+    })
+    .await;
+    let standin = serving(&orders(&callbacks), FAST).await;
+    order(&standin, &receiver.url()).await;
+    let calls = standin.calls_done(5).await;
+    let told = |name: &str| {
+        let call = calls.iter().find(|call| call["callback"] == name).unwrap();
+        assert_eq!(call["outcome"], "delivered", "{call}");
+        let all = call["violations"].as_array().cloned().unwrap_or_default();
+        all.iter().map(|one| format!("{} {}", one["in"], one["path"]).replace('"', "")).collect::<Vec<_>>()
+    };
+    assert_eq!(told("right"), Vec::<String>::new());
+    assert_eq!(told("wrong"), ["header X-Ok", "body /ok"]);
+    assert_eq!(told("text"), ["content-type "]);
+    assert_eq!(told("empty"), Vec::<String>::new());
+    // That is `undocumented`.
+    assert_eq!(told("other"), Vec::<String>::new());
+    for (kind, count) in [("header", 1.0), ("body", 1.0), ("content-type", 1.0)] {
+        let labels = [("operation", "placeOrder"), ("side", "callback"), ("kind", kind)];
+        standin.counts(count, "standin_violations_total", &labels).await;
+    }
+}
+
+#[tokio::test]
 async fn a_status_that_the_document_does_not_list_is_told() {
     let receiver = Receiver::answering(|_| Reply::new(202, "")).await;
     let callbacks = [

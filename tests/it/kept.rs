@@ -233,7 +233,7 @@ async fn nothing_that_was_answered_is_lost_by_crashes() {
     // One in four is answered too late, as its first attempts are.
     let asked = AtomicUsize::new(0);
     let receiver = Receiver::answering(move |_| {
-        let status = if asked.fetch_add(1, Ordering::SeqCst) % 4 == 0 { 503 } else { 200 };
+        let status = if asked.fetch_add(1, Ordering::SeqCst).is_multiple_of(4) { 503 } else { 200 };
         Reply::new(status, "")
     })
     .await;

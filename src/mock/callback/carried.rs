@@ -1,4 +1,5 @@
-//! What calls carry besides their examples: parameters in their place, and instances of schemas.
+//! What calls carry besides their examples, parameters in their place and instances of schemas, and what
+//! their receivers may answer.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,8 +12,9 @@ use crate::mock::generate;
 use crate::mock::media::MediaType;
 use crate::mock::offer::Said;
 use crate::mock::reply::Content;
-use crate::mock::schema::Validator;
+use crate::mock::schema::{Schemas, Validator};
 use crate::mock::template::{Needs, Template};
+use crate::mock::validate::Contract;
 use crate::spec::schema::Direction;
 
 /// A parameter of the callback's operation.
@@ -40,6 +42,13 @@ pub struct Instance {
     pub media: Arc<MediaType>,
     said: Said,
     made: OnceLock<Option<Bytes>>,
+}
+
+/// What a receiver may answer.
+#[derive(Debug)]
+pub struct Receiver {
+    pub contract: Arc<Contract>,
+    pub schemas: Arc<Schemas>,
 }
 
 /// Bytes of an instance that is made once and kept.

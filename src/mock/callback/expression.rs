@@ -97,7 +97,7 @@ impl Url {
                 Part::Literal(text) => key.push_str(text),
                 Part::Expression { source, kind: Kind::Runtime(_) } => key.extend(["{", source, "}"]),
                 Part::Expression { kind: Kind::Template(expression), .. } => {
-                    key.push_str(expression.source())
+                    key.push_str(expression.source());
                 }
             }
         }

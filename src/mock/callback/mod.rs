@@ -15,6 +15,7 @@ use super::media::MediaType;
 use super::message::{Body, Context, Head, Moment, Request, Response};
 use super::reply::Content;
 use super::template::{Needs, Template};
+use super::violation::Violation;
 use crate::config::Delay;
 use crate::spec::document::{Repeat, StatusPattern};
 
@@ -24,7 +25,7 @@ pub mod carried;
 
 pub mod expression;
 
-use carried::{Carried, Instance};
+use carried::{Carried, Instance, Receiver};
 use expression::Url;
 
 /// Calls of one answer.
@@ -45,6 +46,8 @@ pub struct Plan {
     pub repeat: Option<Repeat>,
     /// What the receiver may answer; empty: nothing is said of that.
     pub statuses: Box<[StatusPattern]>,
+    /// The same with fields and bodies; none after a restart.
+    pub receiver: Option<Receiver>,
     /// Names of answers' examples that it goes with; empty: every 2xx and 3xx answer.
     pub names: Box<[Box<str>]>,
     pub payloads: Box<[Payload]>,
@@ -247,6 +250,16 @@ impl Planned {
     /// Whether what is sent depends on when it is.
     pub fn tells_time(&self) -> bool {
         self.plan.needs_to_render().now
+    }
+
+    /// What of a receiver's answer is not as the document says, if it lists its status. `body` is none where
+    /// it was not read whole.
+    pub fn judge(&self, status: StatusCode, headers: &HeaderMap, body: Option<&Bytes>) -> Vec<Violation> {
+        let Some(Receiver { contract, schemas }) = &self.plan.receiver else { return Vec::new() };
+        match self.describes(status.as_u16()) {
+            true => contract.response(status, headers, body, schemas),
+            false => Vec::new(),
+        }
     }
 
     /// Whether the document says that the receiver may answer so, if it says anything of that.

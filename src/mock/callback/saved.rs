@@ -231,6 +231,7 @@ impl SavedPlan {
             statuses: statuses.collect::<Option<_>>().ok_or(Broken::Nothing("a status"))?,
             names: Box::default(),
             payloads: payload.transpose()?.into_iter().collect(),
+            receiver: None,
             instance: None,
             carried: carried.collect::<Result<_, Broken>>()?,
         })
@@ -349,6 +350,7 @@ mod tests {
             statuses: [StatusPattern::Code(204), StatusPattern::Range(3), StatusPattern::Default].into(),
             names: Box::default(),
             payloads: [Payload { example: None, media, body }].into(),
+            receiver: None,
             instance: None,
             carried: [
                 carried(

@@ -113,8 +113,11 @@ pub fn refs<'t>(resolver: &mut Resolver<'t>, operation: &Operation<'t>, report: 
     let examples = operation.parameters.iter().flat_map(|parameter| &parameter.examples);
     let examples = examples.chain(bodies.flat_map(|media| &media.examples));
     let names = examples.filter_map(|example| example.name);
-    let names: HashSet<&str> =
-        names.chain(calls.flat_map(|callback| callback.refs.iter().copied())).collect();
+    let names: HashSet<&str> = names
+        .chain(
+            calls.flat_map(|callback| callback.responses.iter().flat_map(|response| &response.refs).copied()),
+        )
+        .collect();
     for response in joined {
         let value = response.key.value().and_then(|value| resolver.follow(value));
         let list = value.and_then(|value| value.get("x-microcks-refs"));
@@ -140,7 +143,8 @@ pub fn callbacks(operation: &Operation<'_>, compiled: &Compiled, report: &mut Re
     for callback in operation.callbacks.iter().filter(|callback| callback.when.is_none()) {
         let named = callback.bodies.iter().flat_map(|media| &media.examples);
         let named: Vec<_> = named.filter_map(|example| Some((example, example.name?))).collect();
-        if named.is_empty() && callback.refs.is_empty() && !succeeds && compiled.answers() {
+        let has_refs = callback.responses.iter().any(|response| !response.refs.is_empty());
+        if named.is_empty() && !has_refs && !succeeds && compiled.answers() {
             let message = format!("callback `{}` is never sent: no response is a success", callback.name);
             report.push(
                 callback

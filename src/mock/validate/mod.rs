@@ -94,11 +94,23 @@ impl Contract {
             contract.body = body(operation, texts, common);
         }
         if config.validate.response != Level::Off {
-            contract.responses = responses(operation, texts, config, common);
+            contract.responses = responses(&operation.responses, texts, config, common);
         }
         let Contract { parameters, body, query, responses } = &contract;
         let nothing = parameters.is_empty() && body.is_none() && query.is_none() && responses.is_empty();
         (!nothing).then(|| Arc::new(contract))
+    }
+
+    /// What a callback's receiver may answer; none where nothing is said of that.
+    pub fn of_receiver(
+        callback: &document::Callback<'_>,
+        texts: &Arc<Texts>,
+        config: &Config,
+        common: &mut Common,
+    ) -> Option<Arc<Contract>> {
+        let responses = responses(&callback.responses, texts, config, common);
+        let contract = Contract { parameters: Box::default(), body: None, query: None, responses };
+        (!contract.responses.is_empty()).then(|| Arc::new(contract))
     }
 
     /// Whether a request's body is looked at.
@@ -188,12 +200,12 @@ fn body(operation: &Operation<'_>, texts: &Arc<Texts>, common: &mut Common) -> O
 }
 
 fn responses(
-    operation: &Operation<'_>,
+    described: &[document::Response<'_>],
     texts: &Arc<Texts>,
     config: &Config,
     common: &mut Common,
 ) -> Box<[Arc<Response>]> {
-    let described = operation.responses.iter().filter(|response| !response.status.is_informational());
+    let described = described.iter().filter(|response| !response.status.is_informational());
     let one = |response: &document::Response<'_>| {
         let headers = response.headers.iter().map(|field| (field.name.into(), node(field.at)));
         // Those that are as bare as each other differ in their status alone.

@@ -29,6 +29,7 @@ use super::loops::Loops;
 use crate::config;
 use crate::mock::callback::{Chain, Planned};
 use crate::mock::message::Moment;
+use crate::mock::violation::Violation;
 
 mod task;
 
@@ -74,6 +75,9 @@ pub trait Observer: Send + Sync + 'static {
 
     /// A status that the document does not list for this callback.
     fn undocumented(&self, operation: &str, callback: &str, code: &str);
+
+    /// What of a receiver's answer is not as the document says.
+    fn violated(&self, operation: &str, violations: &[Violation]);
 
     fn outcome(&self, operation: &str, callback: &str, outcome: Outcome);
 
@@ -481,6 +485,8 @@ mod tests {
 
         fn unkept(&self, _: &str, _: usize) {}
 
+        fn violated(&self, _: &str, _: &[Violation]) {}
+
         fn outcome(&self, operation: &str, callback: &str, outcome: Outcome) {
             self.0.lock().unwrap().push((format!("{operation} {callback}"), outcome));
         }
@@ -510,7 +516,14 @@ mod tests {
                 let attempt =
                     Attempt { at: SystemTime::now(), code, error: None, undocumented: false, duration };
                 let end = sender::End::Attempt { attempt, retry_after: None };
-                Report { call: None, url: None, host: Some("a:80".to_owned()), answer: None, end }
+                Report {
+                    call: None,
+                    url: None,
+                    host: Some("a:80".to_owned()),
+                    answer: None,
+                    violations: Vec::new(),
+                    end,
+                }
             }
         };
         let (callbacks, task) = Callbacks::new_with(

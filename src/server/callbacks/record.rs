@@ -4,6 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
+use crate::mock::violation::Violation;
+
 /// One call, as `/api/callbacks` shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Record {
@@ -24,6 +26,9 @@ pub struct Record {
     #[serde(serialize_with = "optional_time")]
     pub due: Option<SystemTime>,
     pub attempts: Vec<Attempt>,
+    /// What of the last answer is not as the document says.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_json")]
+    pub violations: Vec<Violation>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -120,6 +125,10 @@ impl std::fmt::Display for Code {
     }
 }
 
+fn as_json<S: Serializer>(violations: &[Violation], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(violations.iter().map(Violation::to_json))
+}
+
 fn time<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     optional_time(&Some(*time), serializer)
 }
@@ -161,6 +170,7 @@ mod tests {
             outcome: Some(Outcome::Failed),
             reason: None,
             due: Some(at),
+            violations: Vec::new(),
             attempts: vec![
                 attempt(Code::Status(500), None),
                 attempt(Code::Word("connect"), Some("connection refused")),

@@ -15,6 +15,7 @@ use super::{Client, Job, identity};
 use crate::config::Secret;
 use crate::mock::callback::Call;
 use crate::mock::message::Moment;
+use crate::mock::violation::Violation;
 use crate::server::fetch::{self, Failure, Fetch, Sent};
 use crate::server::loops::{CDN_LOOP, Loops};
 
@@ -34,6 +35,9 @@ pub(super) struct Settings {
 /// Of one attempt, whatever the config says.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
+/// Violations of one answer that are told.
+const TOLD: usize = 5;
+
 /// A call to be sent.
 pub(super) struct Flight {
     pub job: Arc<Job>,
@@ -52,6 +56,8 @@ pub(super) struct Report {
     /// `host:port`
     pub host: Option<String>,
     pub answer: Option<Sent>,
+    /// What of the answer is not as the document says.
+    pub violations: Vec<Violation>,
     pub end: End,
 }
 
@@ -71,7 +77,16 @@ pub(super) async fn send(settings: &Settings, flight: Flight) -> Report {
         None => job.chain.render(index, moment).map(Arc::new),
     };
     match rendered {
-        Ok(call) => deliver(settings, call, &job.id.call(index), &job.client).await,
+        Ok(call) => {
+            let mut report = deliver(settings, call, &job.id.call(index), &job.client).await;
+            report.violations = report.answer.as_ref().map_or_else(Vec::new, |answer| {
+                let body = Some(&answer.body).filter(|_| answer.whole);
+                let mut found = job.chain.calls[index].judge(answer.status, &answer.headers, body);
+                found.truncate(TOLD);
+                found
+            });
+            report
+        }
         Err(unresolved) => Report::never(Outcome::Unresolved, unresolved.to_string()),
     }
 }
@@ -95,7 +110,7 @@ async fn deliver(settings: &Settings, call: Arc<Call>, id: &str, client: &Client
         }
         Err(blocked) => (End::Never { outcome: Outcome::Blocked, reason: blocked.to_string() }, None),
     };
-    Report { call: Some(call), url, host, answer, end }
+    Report { call: Some(call), url, host, answer, violations: Vec::new(), end }
 }
 
 async fn attempt(
@@ -209,7 +224,8 @@ const NOT_ITS_OWN: [&str; 14] = [
 
 impl Report {
     fn never(outcome: Outcome, reason: String) -> Self {
-        Report { call: None, url: None, host: None, answer: None, end: End::Never { outcome, reason } }
+        let (violations, end) = (Vec::new(), End::Never { outcome, reason });
+        Report { call: None, url: None, host: None, answer: None, violations, end }
     }
 }
 

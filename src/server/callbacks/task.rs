@@ -19,6 +19,7 @@ use super::store::{Kept, Store, Stored};
 use super::{COMMIT, Counts, Current, Job, Lost, Observer, guard};
 use crate::config;
 use crate::mock::callback::{Call, Chain, Planned};
+use crate::mock::violation::Violation;
 use crate::server::fetch::Sent;
 
 /// What the handle asks of the task.
@@ -74,6 +75,7 @@ struct Tried {
     tries: usize,
     /// What the last one was answered with.
     answer: Option<Sent>,
+    violations: Vec<Violation>,
 }
 
 /// A call that is done.
@@ -418,6 +420,8 @@ where
         tried.url = report.url.or(tried.url.take());
         tried.host = report.host.or(tried.host.take());
         tried.answer = report.answer;
+        self.observer.violated(&job.chain.operation, &report.violations);
+        tried.violations = report.violations;
         let (mut attempt, asked) = match report.end {
             End::Never { outcome, reason } => return self.finish(turn, outcome, Some(reason)),
             End::Attempt { attempt, retry_after } => (attempt, retry_after),
@@ -481,6 +485,7 @@ where
             outcome: Some(outcome),
             reason,
             attempts: tried.attempts,
+            violations: tried.violations,
             ..self.record(turn, job, State::Done, tried.url.as_deref())
         };
         let sent = tried.call.as_ref().map_or(0, |call| call.body.len() + call.url.len());
@@ -646,6 +651,7 @@ where
         Record {
             due,
             attempts: tried.map_or_else(Vec::new, |tried| tried.attempts.clone()),
+            violations: tried.map_or_else(Vec::new, |tried| tried.violations.clone()),
             ..self.record(turn, job, shown(going), tried.and_then(|tried| tried.url.as_deref()))
         }
     }
@@ -666,6 +672,7 @@ where
             reason: None,
             due: None,
             attempts: Vec::new(),
+            violations: Vec::new(),
         }
     }
 }

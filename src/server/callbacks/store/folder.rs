@@ -399,7 +399,10 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(30);
 
-    fn open(folder: &Path) -> (Folder, Vec<(String, Vec<u8>, Vec<(usize, Vec<u8>)>)>) {
+    /// A chain, its bytes, and its notes.
+    type Seen = (String, Vec<u8>, Vec<(usize, Vec<u8>)>);
+
+    fn open(folder: &Path) -> (Folder, Vec<Seen>) {
         let (store, stored) = Folder::open(folder).unwrap();
         (store, stored.into_iter().map(|stored| (stored.chain, stored.bytes, stored.notes)).collect())
     }
