@@ -640,8 +640,8 @@ mod tests {
         #[track_caller]
         fn check(text: &str, request_body: bool, response: bool) {
             let needs = Template::parse(text, Form::Text).expect("it is one").needs();
-            let request_headers = text.contains("request.headers");
-            assert_eq!(needs, Needs { request_body, request_headers, response, now: false });
+            let (request_headers, now) = (text.contains("request.headers"), text.contains("now"));
+            assert_eq!(needs, Needs { request_body, request_headers, response, now });
         }
         check("a {{ now() }} {{ request.path[1] request.headers[a] }}", false, false);
         check("{{ now() }} {{ 'a' || request.body/a }}", true, false);
