@@ -491,6 +491,37 @@ async fn what_may_pass_is_tried_again_with_the_same_bytes_and_name() {
     assert_eq!(done["id"].as_str(), calls[0].header("webhook-id"));
 }
 
+/// With the default bounds: it has its four places, and the others have theirs.
+#[tokio::test]
+async fn a_black_hole_delays_nobody_else() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let hole = Receiver::answering(move |_| Reply::new(200, "").after(&held)).await;
+    // Nobody takes its connections; the system does, and nothing more.
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let deaf = format!("http://{}", deaf.local_addr().unwrap());
+    let healthy = Receiver::start().await;
+    let config = "callbacks: {delay: 300ms, timeout: 1h}\n";
+    let standin = serving(&orders(&to_query("a", "")), config).await;
+    let mut asked = Vec::new();
+    for round in 0..200 {
+        order(&standin, if round % 2 == 0 { &deaf } else { "http://127.0.0.1:1" }).await;
+        order(&standin, &hole.url()).await;
+        if round % 4 == 0 {
+            order(&standin, &format!("{}/{round}", healthy.url())).await;
+            asked.push((format!("/{round}/a"), Instant::now()));
+        }
+    }
+    let calls = healthy.expect(asked.len()).await;
+    for (target, asked) in asked {
+        let call = calls.iter().find(|call| call.target == target).unwrap();
+        let took = call.at - asked;
+        assert!(took >= Duration::from_millis(290) && took < Duration::from_secs(5), "{target}: {took:?}");
+    }
+    assert_eq!(hole.calls().len(), 4, "`per_host`");
+    gate.open();
+}
+
 #[tokio::test]
 async fn a_receivers_answer_that_is_not_as_the_document_says_is_told() {
     let answers = "responses: {'200': {description: ok, headers: {X-Ok: {required: true, schema: {type: integer}}}, \

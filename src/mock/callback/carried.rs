@@ -52,7 +52,7 @@ pub struct Receiver {
 }
 
 /// Bytes of an instance that is made once and kept.
-const KEPT: usize = 4 << 10;
+const KEPT: usize = 64 << 10;
 
 impl Carried {
     /// The value of the example of this name, else that of the first.

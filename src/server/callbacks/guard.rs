@@ -470,6 +470,39 @@ mod tests {
         for notation in &tunnels {
             check(notation, if expected == "public" { "public" } else { "forbidden" });
         }
+        check_hosts(v4, &same, expected);
+    }
+
+    /// The hosts of URLs that mean it.
+    #[track_caller]
+    fn check_hosts(v4: Ipv4Addr, addresses: &[String], expected: &str) {
+        let ([a, b, c, d], number) = (v4.octets(), v4.to_bits());
+        let full_width =
+            |c: char| c.to_digit(10).and_then(|digit| char::from_u32(0xff10 + digit)).unwrap_or(c);
+        let hosts = [
+            format!("{number}"),
+            format!("{number:#x}"),
+            format!("0{number:o}"),
+            format!("{a}.{b}.{}", u32::from(c) << 8 | u32::from(d)),
+            format!("{a}.{}", number & 0xff_ffff),
+            format!("{a:#x}.{b:#X}.{c}.{d}").replace("0X", "0x"),
+            format!("0{a:o}.0{b:o}.0{c:o}.0{d:o}"),
+            format!("{v4}."),
+            format!("{a}%2e{b}.{c}%2E{d}"),
+            format!("{a}\u{3002}{b}\u{ff0e}{c}\u{ff61}{d}"),
+            v4.to_string().chars().map(full_width).collect(),
+        ];
+        let bracketed = addresses.iter().skip(1).map(|address| format!("[{address}]"));
+        for host in hosts.into_iter().chain(bracketed).filter(|host| host != "[::0.0.0.1]") {
+            let target =
+                target(&format!("http://{host}/"), None).unwrap_or_else(|error| panic!("{host}: {error}"));
+            let address = match target.host {
+                Host::Ipv4(address) => address.to_string(),
+                Host::Ipv6(address) => address.to_string(),
+                Host::Domain(name) => panic!("{host} is a name: {name}"),
+            };
+            check(&address, expected);
+        }
     }
 
     #[track_caller]

@@ -182,6 +182,13 @@ where
 
     /// Goes on with what another process left. What can't be read, or finds no room, stays in the store.
     pub fn take_up(&mut self, stored: Vec<Stored>, config: &config::Callbacks) {
+        if !config.enabled && !stored.is_empty() {
+            tracing::warn!(
+                chains = stored.len(),
+                "callbacks that were kept wait until `callbacks.enabled` is true at a start"
+            );
+            return;
+        }
         let (mut chains, mut calls, mut full) = (Vec::new(), 0, 0);
         for stored in stored {
             match saved::read(&stored.bytes) {
