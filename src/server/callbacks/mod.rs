@@ -540,7 +540,7 @@ mod tests {
 
     /// The chain of an answer whose document has a callback a word, to `http://word/`; `-` has no
     /// target. Calls are named by number.
-    fn chain(operation: &str, calls: &str) -> Chain {
+    pub(super) fn chain(operation: &str, calls: &str) -> Chain {
         use crate::mock::message::{Body, Head, Moment};
         use crate::mock::{Found, Mocks, Source};
         let callbacks = calls.split(' ').enumerate().map(|(number, word)| {

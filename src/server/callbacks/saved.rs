@@ -185,3 +185,77 @@ fn time(millis: u64) -> Option<SystemTime> {
 fn millis(duration: &Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::callbacks::tests::chain;
+
+    fn job() -> Job {
+        let client = Client {
+            peer: Some([127, 0, 0, 1].into()),
+            exchange: Some("ex_1".into()),
+            trace: Some("00-a".into()),
+            loops: None,
+        };
+        let waits = [Duration::from_secs(3), Duration::ZERO].into();
+        let pace = Pace { order: Order::Started, waits, retry: [Duration::from_millis(1500)].into() };
+        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+        let id = Id::parse("0123456789abcdefghijAB").unwrap();
+        let chain = chain("create", "a b");
+        let bytes = chain.bytes();
+        Job { id, at, seed: u64::MAX, chain, client, pace, bytes }
+    }
+
+    #[test]
+    fn a_chain_is_read_as_it_was_written() {
+        for again in [None, Some(1)] {
+            let written = write(&job(), again);
+            let (read, read_again) = read(&written).unwrap();
+            assert_eq!((read.at, read.seed, read_again), (job().at, u64::MAX, again));
+            assert_eq!(read.id.call(1), job().id.call(1));
+            assert_eq!(write(&read, read_again), written, "{}", String::from_utf8_lossy(&written));
+        }
+    }
+
+    #[test]
+    fn a_note_is_read_as_it_was_written() {
+        let attempt = |code| Attempt {
+            at: job().at,
+            code,
+            error: Some("late".into()),
+            undocumented: true,
+            duration: Duration::from_micros(1_234_567),
+        };
+        let attempts = [attempt(Code::Status(503)), attempt(Code::Word("dns"))];
+        let saved = attempts.iter().map(SavedAttempt::of).collect();
+        let note = Note { now: Some(-1), attempts: saved, tries: 1, due: Some(7), done: None };
+        let read = Note::read(&note.write()).unwrap();
+        assert_eq!(read, note);
+        assert_eq!(read.attempts.iter().map(SavedAttempt::restore).collect::<Vec<_>>(), attempts);
+        assert_eq!(Code::word("something new"), Code::Word("reset"));
+    }
+
+    #[test]
+    fn what_no_version_wrote_is_an_error_and_nothing_more() {
+        let written = write(&job(), None);
+        let mut random = fastrand::Rng::with_seed(1);
+        for _ in 0..20_000 {
+            let mut broken = written.clone();
+            for _ in 0..random.usize(1..4) {
+                let at = random.usize(..broken.len());
+                match random.u8(..3) {
+                    0 => broken[at] = random.u8(..),
+                    1 => drop(broken.remove(at)),
+                    _ => broken.truncate(at.max(2)),
+                }
+            }
+            if let Ok((job, again)) = read(&broken) {
+                assert_eq!(job.chain.calls.len(), job.pace.waits.len());
+                assert!(again.is_none_or(|index| index < job.chain.calls.len()));
+            }
+        }
+        let newer = String::from_utf8(written).unwrap().replace("\"version\":1", "\"version\":2");
+        assert!(matches!(read(newer.as_bytes()), Err(Unreadable::Version(2))));
+    }
+}

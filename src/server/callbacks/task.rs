@@ -725,8 +725,10 @@ fn left(job: &Job, again: Option<usize>, noted: &[Option<Note>]) -> Vec<Left> {
             return Left::Done;
         }
         let Some(note) = note else {
-            let from = from.take().or(again.map(|_| now));
-            return from.map_or(Left::Behind, |from| {
+            if again.is_some() {
+                return until(now);
+            }
+            return from.take().map_or(Left::Behind, |from| {
                 until(from.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
             });
         };
@@ -803,5 +805,74 @@ pub(super) fn tell(observer: &dyn Observer, chain: &Chain, planned: &Planned, en
             reason,
             "callback not delivered"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::callbacks::tests::chain;
+    use crate::server::callbacks::{Client, Pace, identity};
+
+    /// What is left of a chain of three calls, each of which waits 10 s, that was kept 4 s ago; seconds.
+    #[track_caller]
+    fn check(order: config::Order, again: Option<usize>, noted: [Option<Note>; 3], expected: [Left; 3]) {
+        let at = SystemTime::now() - Duration::from_secs(4);
+        let pace = Pace { order, waits: [Duration::from_secs(10); 3].into(), retry: [].into() };
+        let (id, client) = (identity::Run::new().next(), Client::default());
+        let job = Job { id, at, seed: 0, chain: chain("a", "a b c"), client, pace, bytes: 0 };
+        let round = |left| match left {
+            // A test takes some time.
+            Left::After(wait) => Left::After(Duration::from_secs(wait.as_millis().div_ceil(1000) as u64)),
+            left => left,
+        };
+        let found: Vec<_> = left(&job, again, &noted).into_iter().map(round).collect();
+        assert_eq!(found, expected);
+    }
+
+    fn after(seconds: u64) -> Left {
+        Left::After(Duration::from_secs(seconds))
+    }
+
+    /// Milliseconds since the epoch, in so many seconds.
+    fn at(seconds: i64) -> u64 {
+        since_epoch(SystemTime::now()).wrapping_add_signed(seconds * 1000)
+    }
+
+    fn done(seconds: i64) -> Option<Note> {
+        Some(Note { done: Some(at(seconds)), ..Note::default() })
+    }
+
+    fn begun(seconds: i64, due: Option<i64>) -> Option<Note> {
+        Some(Note { now: Some(at(seconds) as i64), due: due.map(at), ..Note::default() })
+    }
+
+    #[test]
+    fn the_next_call_waits_from_the_end_of_the_one_before() {
+        use Left::{Behind, Done};
+        let order = config::Order::Finished;
+        check(order, None, [None, None, None], [after(6), Behind, Behind]);
+        check(order, None, [done(-3), None, None], [Done, after(7), Behind]);
+        check(order, None, [done(-30), None, None], [Done, after(0), Behind]);
+        check(order, None, [begun(-3, None), None, None], [after(0), Behind, Behind]);
+        check(order, None, [begun(-3, Some(5)), None, None], [after(5), Behind, Behind]);
+        check(order, None, [done(-9), begun(-3, Some(-1)), None], [Done, after(0), Behind]);
+        check(order, None, [done(-9), done(-5), done(-1)], [Done, Done, Done]);
+    }
+
+    #[test]
+    fn by_order_started_it_waits_from_the_beginning() {
+        use Left::{Behind, Done};
+        let order = config::Order::Started;
+        check(order, None, [begun(-3, Some(5)), None, None], [after(5), after(7), Behind]);
+        check(order, None, [done(-3), begun(-2, None), None], [Done, after(0), after(8)]);
+    }
+
+    #[test]
+    fn of_a_chain_one_call_may_be_left() {
+        use Left::Done;
+        let order = config::Order::Finished;
+        check(order, Some(1), [None, None, None], [Done, after(0), Done]);
+        check(order, Some(1), [None, begun(-3, None), None], [Done, after(0), Done]);
     }
 }
