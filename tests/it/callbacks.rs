@@ -690,6 +690,31 @@ async fn an_upstream_that_leads_back_is_a_loop() {
     assert_eq!(standin.send(get("/a")).await.status, 508);
 }
 
+/// HTTP/2 where a receiver offers it, and only to whom the config's authorities vouch for.
+#[tokio::test]
+async fn receivers_over_tls_are_verified_and_may_speak_http_2() {
+    let authority = Authority::new();
+    for protocols in [&["h2"][..], &["http/1.1"]] {
+        let receiver =
+            Upstream::speaking(Speaks::Tls(authority.server(protocols)), |_| Reply::new(204, "")).await;
+        let config = "callbacks: {delay: 1ms, ca: ca.pem, retry: []}\n";
+        let with = Standin::with().paths(&orders(&to_query("a", ""))).config(config);
+        let standin = with.file("ca.pem", &authority.pem()).start().await;
+        order(&standin, &receiver.url()).await;
+        order(&standin, &receiver.url().replace("127.0.0.1", "localhost")).await;
+        let delivered = |name: &str| (name.to_owned(), "delivered".to_owned());
+        assert_eq!(outcomes(&standin, 2).await, [delivered("a"), delivered("a")], "{protocols:?}");
+        let call = receiver.received()[0].clone();
+        assert_eq!((call.target.as_str(), call.json()), ("/a", json!({"name": "a"})));
+
+        let stranger = serving(&orders(&to_query("a", "")), "callbacks: {delay: 1ms, retry: []}\n").await;
+        order(&stranger, &receiver.url()).await;
+        let calls = stranger.calls_done(1).await;
+        assert_eq!(calls[0]["attempts"][0]["code"], "tls", "{}", calls[0]);
+        assert_eq!(receiver.received().len(), 2);
+    }
+}
+
 #[tokio::test]
 async fn calls_go_through_the_proxy_of_the_config() {
     let proxy = Receiver::start().await;
