@@ -130,7 +130,7 @@ struct Kept {
     path: Box<str>,
     query: Option<Box<str>>,
     headers: Fields,
-    scheme: Box<str>,
+    scheme: &'static str,
     authority: Box<str>,
     base: usize,
     params: Box<[(Box<str>, Box<str>)]>,
@@ -205,7 +205,7 @@ pub fn chain(
 ) -> Option<Chain> {
     let response = context.response?;
     let mut needs = Needs::default();
-    let mut calls = Vec::new();
+    let mut calls = Vec::with_capacity(plans.len().min(LONGEST));
     for plan in plans {
         let Some(payload) = plan.payload(example, response.status) else { continue };
         needs = needs | plan.needs_to_render();
@@ -324,6 +324,11 @@ impl Chain {
     }
 }
 
+/// `http` or `https`.
+fn scheme(text: &str) -> &'static str {
+    if text == "https" { "https" } else { "http" }
+}
+
 impl Kept {
     fn of(context: &Context<'_>, response: &Response<'_>, needs: Needs) -> Kept {
         let Request { head, base, params, body } = context.request;
@@ -338,7 +343,7 @@ impl Kept {
             path: head.path.into(),
             query: head.query.map(Into::into),
             headers: some(needs.request_headers, head.headers),
-            scheme: head.scheme.into(),
+            scheme: scheme(head.scheme),
             authority: head.authority.into(),
             base,
             params: params.iter().map(|(name, value)| ((*name).into(), value.as_ref().into())).collect(),
@@ -359,7 +364,7 @@ impl Kept {
             path: &self.path,
             query: self.query.as_deref(),
             headers: self.headers.as_deref().unwrap_or(&none),
-            scheme: &self.scheme,
+            scheme: self.scheme,
             authority: &self.authority,
         };
         let response = Response {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::carried::{Carried, Place, Values};
 use super::expression::{Error, Url};
-use super::{Chain, Fields, Kept, LONGEST, Payload, Plan, Planned, Unresolved};
+use super::{Chain, Fields, Kept, LONGEST, Payload, Plan, Planned, Unresolved, scheme};
 use crate::mock::media::MediaType;
 use crate::mock::reply::Content;
 use crate::mock::template::{self, Template};
@@ -266,7 +266,7 @@ impl SavedExchange {
             path: self.path.into(),
             query: self.query.map(Into::into),
             headers: header_map(self.headers)?,
-            scheme: self.scheme.into(),
+            scheme: scheme(&self.scheme),
             authority: self.authority.into(),
             base,
             params: self.params.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),

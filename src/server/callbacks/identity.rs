@@ -12,13 +12,16 @@ use crate::config::Secret;
 
 /// Names the chains of one process, so that none has the name of another's.
 pub(super) struct Run {
-    name: String,
+    name: Arc<str>,
     numbered: AtomicU64,
 }
 
-/// A chain's name: 22 letters and digits, those of one run in their order.
+/// A chain's name: 22 letters and digits, those of one run in their order. Written when it is asked for.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Id(Arc<str>);
+pub struct Id {
+    run: Arc<str>,
+    number: u64,
+}
 
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -28,15 +31,12 @@ const CALL: usize = 4;
 
 impl Run {
     pub fn new() -> Self {
-        let name = std::iter::repeat_with(fastrand::alphanumeric).take(RUN).collect();
-        Run { name, numbered: AtomicU64::new(0) }
+        let name: String = std::iter::repeat_with(fastrand::alphanumeric).take(RUN).collect();
+        Run { name: name.into(), numbered: AtomicU64::new(0) }
     }
 
     pub fn next(&self) -> Id {
-        let number = self.numbered.fetch_add(1, Ordering::Relaxed);
-        let mut name = self.name.clone();
-        digits(number, NUMBER, &mut name);
-        Id(name.into())
+        Id { run: self.name.clone(), number: self.numbered.fetch_add(1, Ordering::Relaxed) }
     }
 }
 
@@ -44,38 +44,59 @@ impl Id {
     /// A name that was kept; none if it is no chain's.
     pub fn parse(name: &str) -> Option<Id> {
         let fits = name.len() == RUN + NUMBER && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        fits.then(|| Id(name.into()))
+        let (run, number) = name.split_at_checked(RUN).filter(|_| fits)?;
+        Some(Id { run: run.into(), number: number_of(number)? })
     }
 
-    pub fn as_str(&self) -> &str {
-        &self.0
+    fn put(&self, out: &mut String) {
+        out.push_str(&self.run);
+        digits(self.number, NUMBER, out);
     }
 
     /// As the admin port shows it.
     pub fn chain(&self) -> String {
-        format!("chain_{}", self.0)
+        format!("chain_{self}")
     }
 
     /// Which call of this chain has this id.
     pub fn index_of(&self, call: &str) -> Option<usize> {
-        let number = call.strip_prefix("msg_")?.strip_prefix(&*self.0)?;
-        let digit = |byte: u8| DIGITS.iter().position(|digit| *digit == byte);
-        let add = |number: usize, byte: u8| Some(number * DIGITS.len() + digit(byte)?);
-        (number.len() == CALL).then(|| number.bytes().try_fold(0, add))?
+        let rest = call.strip_prefix("msg_")?.strip_prefix(&*self.run)?;
+        let (chain, index) = rest.split_at_checked(NUMBER)?;
+        if index.len() != CALL || number_of(chain)? != self.number {
+            return None;
+        }
+        number_of(index).and_then(|index| usize::try_from(index).ok())
     }
 
     /// A call's `webhook-id`, the same for all its attempts, in every run; also its name at the admin port.
     pub fn call(&self, index: usize) -> String {
-        let mut id = format!("msg_{}", self.0);
+        let mut id = String::from("msg_");
+        self.put(&mut id);
         digits(index as u64, CALL, &mut id);
         id
     }
 }
 
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut name = String::new();
+        self.put(&mut name);
+        f.write_str(&name)
+    }
+}
+
 impl fmt::Debug for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        fmt::Display::fmt(self, f)
     }
+}
+
+/// The number of such digits, if they are some and it is one of 64 bits.
+fn number_of(digits: &str) -> Option<u64> {
+    digits.bytes().try_fold(0_u64, |number, byte| {
+        let digit = DIGITS.iter().position(|digit| *digit == byte)?;
+        number.checked_mul(DIGITS.len() as u64)?.checked_add(digit as u64)
+    })
 }
 
 /// The lowest digits of a number, to the base of 62.

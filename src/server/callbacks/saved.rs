@@ -86,7 +86,7 @@ pub(super) fn write(job: &Job, again: Option<usize>) -> Vec<u8> {
     let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
     let saved = SavedJob {
         version: VERSION,
-        id: job.id.as_str().to_owned(),
+        id: job.id.to_string(),
         at: since_epoch(job.at),
         seed: job.seed,
         order: job.pace.order,
