@@ -17,7 +17,7 @@ use super::style::Writing;
 use super::template::{Builder, Form, Template};
 use super::{form, xml};
 use crate::diagnostic::{Code, Diagnostic, Report, Severity, cut};
-use crate::spec::document::{Example, Parameter, Shown};
+use crate::spec::document::{Example, Location, Parameter, Shown};
 use crate::tree;
 
 const BAD_TEMPLATE: Code = Code("SI0201");
@@ -297,29 +297,63 @@ pub fn header(
     texts.iter().map(|text| parse(text, Form::Header, example.at, diagnostics)).collect()
 }
 
-/// A parameter of a query or a cookie, as `name=value` pairs by its style. What was written out already
-/// stands as it is, if it has a name.
+/// A parameter of a query or a cookie, as `name=value` pairs by its style; one that is the whole query as
+/// that.
 pub fn pairs(parameter: &Parameter<'_>, example: &Example<'_>, diagnostics: &mut Report) -> Template {
-    let writing = Writing::from(parameter);
-    let name = Place::Pair.literal(parameter.name);
+    let name = Place::Component.literal(parameter.name);
+    let is_whole = parameter.location == Location::Querystring;
     let mut out = Parsed { builder: Builder::new(), diagnostics };
-    match example.shown {
+    let text = match example.shown {
+        Shown::Data(value)
+            if is_whole && value.is_mapping() && !parameter.media.is_some_and(is_json_type) =>
+        {
+            form::put(value, &mut out);
+            return out.builder.finish();
+        }
+        Shown::Data(value) if is_whole => match value.as_str() {
+            Some(text) => text,
+            None => {
+                json(value, Place::QuotedComponent, &mut Encoded(&mut out));
+                return out.builder.finish();
+            }
+        },
         Shown::Data(value) if parameter.media.is_some() && value.as_str().is_none() => {
             out.builder.literal(&format!("{name}="));
-            json(value, Place::QuotedPair, &mut Encoded(&mut out));
+            json(value, Place::QuotedComponent, &mut Encoded(&mut out));
+            return out.builder.finish();
         }
-        Shown::Data(value) => writing.put(value, &mut out),
-        Shown::Text(text) if text.contains('=') => out.builder.literal(text),
-        Shown::Text(text) => {
-            out.builder.literal(&format!("{name}="));
-            out.text(example.at, text, Place::Pair);
+        Shown::Data(value) => {
+            Writing::from(parameter).put(value, &mut out);
+            return out.builder.finish();
         }
+        Shown::Text(text) => text.trim().trim_start_matches('?'),
         Shown::File(bytes) => {
             let text = String::from_utf8_lossy(bytes.trim_ascii());
-            out.builder.literal(&format!("{name}={}", Place::Pair.literal(&text)));
+            let name = if is_whole { String::new() } else { format!("{name}=") };
+            out.builder.literal(&format!("{name}{}", Place::Component.literal(&text)));
+            return out.builder.finish();
         }
+    };
+    if !is_whole && !has_names(parameter, text) {
+        out.builder.literal(&format!("{name}="));
     }
+    out.text(example.at, text, Place::Written);
     out.builder.finish()
+}
+
+/// OpenAPI 3.2, 4.12.5: what is written out has its name, or the names of an object's fields.
+fn has_names(parameter: &Parameter<'_>, text: &str) -> bool {
+    let own = |name: &str| {
+        text.strip_prefix(name).is_some_and(|rest| rest.starts_with(['=', '[']) || rest.starts_with("%5B"))
+    };
+    let is_pair = |(name, value): (&str, &str)| !name.is_empty() && !value.is_empty() && !value.contains('=');
+    own(parameter.name)
+        || own(&Place::Component.literal(parameter.name))
+        || parameter.explode && text.split('&').all(|part| part.split_once('=').is_some_and(is_pair))
+}
+
+fn is_json_type(media: &str) -> bool {
+    MediaType::parse(media).is_some_and(|media| media.is_json())
 }
 
 /// The values of a header for an instance of its schema; those that can't stand in one are left out.

@@ -126,7 +126,7 @@ impl Mocks {
     pub fn compile(sources: &[Source<'_>], config: &Config) -> (Mocks, Vec<Diagnostic>) {
         // Room for all at once: to grow, large as they are, costs as much as to compile them.
         let count = sources.iter().map(|source| source.document.operations.len()).sum();
-        let schemas = Arc::<Schemas>::default();
+        let (schemas, room) = (Arc::<Schemas>::default(), Arc::<Room>::default());
         let mut mocks = Mocks {
             documents: Vec::new(),
             operations: Vec::with_capacity(count),
@@ -137,7 +137,7 @@ impl Mocks {
             cors: config.cors,
             validate: config.validate,
             schemas: schemas.clone(),
-            room: Room::default(),
+            room: room.clone(),
         };
         let mut found = Vec::new();
         let mut places: Vec<Key<'_>> = Vec::with_capacity(count);
@@ -170,6 +170,7 @@ impl Mocks {
                     asked: &mut asked,
                     shared: &mut shared,
                     schemas: &schemas,
+                    room: &room,
                 };
                 let mut compiled = compiler.operation(number, bases);
                 // A path key is told of once, whatever its methods and base paths.
@@ -227,6 +228,7 @@ struct Compiler<'a, 't> {
     asked: &'a mut [Option<bool>],
     shared: &'a mut Shared,
     schemas: &'a Arc<Schemas>,
+    room: &'a Arc<Room>,
 }
 
 impl<'t> Compiler<'_, 't> {
@@ -465,7 +467,7 @@ impl<'t> Compiler<'_, 't> {
         callback.bodies.iter().find_map(|media| {
             let kind = self.known(media.name)?;
             let said = self.said(media, &kind);
-            (!matches!(said, Said::Nothing)).then(|| Instance::new(kind, said))
+            (!matches!(said, Said::Nothing)).then(|| Instance::new(kind, said, self.room.clone()))
         })
     }
 

@@ -99,7 +99,7 @@ pub struct Mocks {
     cors: bool,
     validate: Validate,
     schemas: Arc<Schemas>,
-    room: Room,
+    room: Arc<Room>,
 }
 
 /// A document, for whoever asks what is served.

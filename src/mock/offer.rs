@@ -171,7 +171,7 @@ impl Default for Room {
 
 impl Room {
     /// Whether there was room for so many bytes.
-    fn take(&self, bytes: usize) -> bool {
+    pub fn take(&self, bytes: usize) -> bool {
         let less = |left: usize| left.checked_sub(bytes);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }

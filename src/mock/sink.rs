@@ -5,11 +5,14 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use url::form_urlencoded::byte_serialize;
 
 use crate::tree::{self, Kind, escape_json};
+
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A value to write.
 pub trait Value<'v>: Copy {
@@ -113,6 +116,13 @@ pub enum Place {
     QuotedPair,
     /// A part of a multipart body.
     Part,
+    /// A name or a value in a query or a cookie.
+    Component,
+    /// Inside a JSON string in one.
+    #[serde(rename = "quoted-component")]
+    QuotedComponent,
+    /// A query or a cookie that its author wrote out.
+    Written,
 }
 
 impl Place {
@@ -121,7 +131,7 @@ impl Place {
         let mut out = String::with_capacity(text.len());
         match self {
             // The boundary was chosen so that it does not occur.
-            Place::Part => out.push_str(text),
+            Place::Part | Place::Written => out.push_str(text),
             place => place.write(text, &mut out),
         }
         out
@@ -147,6 +157,13 @@ impl Place {
             }),
             Place::Cdata => cdata(text, out),
             Place::Pair => out.extend(byte_serialize(text.as_bytes())),
+            // RFC 3986, 2.3: all but what is unreserved.
+            Place::Component | Place::Written => out.extend(utf8_percent_encode(text, RESERVED)),
+            Place::QuotedComponent => {
+                let mut quoted = String::new();
+                escape_json(text, &mut quoted);
+                Place::Component.write(&quoted, out);
+            }
             Place::QuotedPair => {
                 let mut quoted = String::new();
                 escape_json(text, &mut quoted);

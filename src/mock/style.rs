@@ -65,13 +65,13 @@ enum Piece<'v, V> {
 impl<'v, V: Value<'v>> Piece<'v, V> {
     fn put(self, out: &mut impl Sink<V>) {
         let value = match self {
-            Piece::Name(name) => return out.syntax(&Place::Pair.literal(name)),
+            Piece::Name(name) => return out.syntax(&Place::Component.literal(name)),
             Piece::Value(value) => value,
         };
         match value.seen() {
             Seen::Null => {}
-            Seen::Items(_) | Seen::Fields(_) => json(value, Place::QuotedPair, &mut Encoded(out)),
-            seen => out.text(value, &seen.scalar().unwrap_or_default(), Place::Pair),
+            Seen::Items(_) | Seen::Fields(_) => json(value, Place::QuotedComponent, &mut Encoded(out)),
+            seen => out.text(value, &seen.scalar().unwrap_or_default(), Place::Component),
         }
     }
 }
@@ -93,7 +93,7 @@ impl From<&FormField<'_>> for Writing {
 
 impl Writing {
     /// Writes a value as a query or a cookie has it: `name=value`, as often as its style asks for, and
-    /// percent-encoded, whatever it is. Nothing for null; what is inside arrays and objects is JSON.
+    /// percent-encoded, whatever it is. Nulls are left out, and what is inside arrays and objects is JSON.
     pub fn put<'v, V: Value<'v>>(&self, value: V, out: &mut impl Sink<V>) {
         let between = if self.location == Location::Cookie { "; " } else { "&" };
         let delimiter = match self.style {
@@ -101,10 +101,18 @@ impl Writing {
             Style::PipeDelimited => "%7C",
             _ => ",",
         };
-        let name = Place::Pair.literal(&self.name);
-        let key = |key: &str| Place::Pair.literal(key);
-        let pairs: Vec<(String, Vec<Piece<'_, V>>)> = match value.seen() {
+        let name = Place::Component.literal(&self.name);
+        let key = |key: &str| Place::Component.literal(key);
+        let is_null = |value: &V| matches!(value.seen(), Seen::Null);
+        let seen = match value.seen() {
             Seen::Null => return,
+            Seen::Items(items) => Seen::Items(items.into_iter().filter(|item| !is_null(item)).collect()),
+            Seen::Fields(fields) => {
+                Seen::Fields(fields.into_iter().filter(|(_, value)| !is_null(value)).collect())
+            }
+            seen => seen,
+        };
+        let pairs: Vec<(String, Vec<Piece<'_, V>>)> = match seen {
             Seen::Items(items) if self.explode => {
                 items.into_iter().map(|item| (name.clone(), vec![Piece::Value(item)])).collect()
             }

@@ -10,11 +10,12 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::mock::body;
 use crate::mock::generate;
 use crate::mock::media::MediaType;
-use crate::mock::offer::Said;
+use crate::mock::offer::{Room, Said};
 use crate::mock::reply::Content;
 use crate::mock::schema::{Schemas, Validator};
 use crate::mock::template::{Needs, Template};
 use crate::mock::validate::Contract;
+use crate::spec::kept::Schema;
 use crate::spec::schema::Direction;
 
 /// A parameter of the callback's operation.
@@ -42,6 +43,7 @@ pub struct Instance {
     pub media: Arc<MediaType>,
     said: Said,
     made: OnceLock<Option<Bytes>>,
+    room: Arc<Room>,
 }
 
 /// What a receiver may answer.
@@ -50,9 +52,6 @@ pub struct Receiver {
     pub contract: Arc<Contract>,
     pub schemas: Arc<Schemas>,
 }
-
-/// Bytes of an instance that is made once and kept.
-const KEPT: usize = 64 << 10;
 
 impl Carried {
     /// The value of the example of this name, else that of the first.
@@ -68,8 +67,15 @@ impl Carried {
 }
 
 impl Instance {
-    pub fn new(media: Arc<MediaType>, said: Said) -> Self {
-        Instance { media, said, made: OnceLock::new() }
+    pub fn new(media: Arc<MediaType>, said: Said, room: Arc<Room>) -> Self {
+        Instance { media, said, made: OnceLock::new(), room }
+    }
+
+    pub fn schema(&self) -> Option<&Schema> {
+        match &self.said {
+            Said::Nothing => None,
+            Said::Whole(schema) | Said::Item(schema) => Some(schema),
+        }
     }
 
     /// The same every time, of the properties that a request may have; none where there is none.
@@ -78,7 +84,7 @@ impl Instance {
             return made.clone().map(Content::Bytes);
         }
         let made = self.make();
-        if made.as_ref().is_none_or(|bytes| bytes.len() <= KEPT) {
+        if self.room.take(made.as_ref().map_or(0, Bytes::len)) {
             // Another thread may have been faster: what it made is the same.
             let _ = self.made.set(made.clone());
         }
@@ -86,11 +92,7 @@ impl Instance {
     }
 
     fn make(&self) -> Option<Bytes> {
-        let schema = match &self.said {
-            Said::Nothing => return None,
-            Said::Whole(schema) | Said::Item(schema) => schema,
-        };
-        let validator = Validator::new(schema.bundle(Direction::Request).json)?;
+        let validator = Validator::new(self.schema()?.bundle(Direction::Request).json)?;
         let mut instance = generate::fixed(&validator).ok()?;
         if let Said::Item(_) = self.said {
             instance = serde_json::Value::Array(vec![instance]);
@@ -108,7 +110,10 @@ pub fn put(carried: Vec<(&Place, String)>, url: &mut String, headers: &mut Heade
         let texts = carried.iter().filter(|(place, text)| *place == wanted && !text.is_empty());
         texts.map(|(_, text)| text.as_str()).collect::<Vec<_>>()
     };
-    let (query, cookies) = (of(&Place::Query).join("&"), of(&Place::Cookie).join("; "));
+    let query = of(&Place::Query).join("&");
+    // One field for all of them (RFC 6265, 5.4), also for those that are written as a header.
+    let written = Place::Header(COOKIE);
+    let cookies = [of(&written), of(&Place::Cookie)].concat().join("; ");
     if !query.is_empty() {
         let end = url.find('#').unwrap_or(url.len());
         let sign = match url[..end].split_once('?') {
@@ -125,7 +130,9 @@ pub fn put(carried: Vec<(&Place, String)>, url: &mut String, headers: &mut Heade
         headers.insert(COOKIE, cookies);
     }
     for (place, text) in carried {
-        if let Place::Header(name) = place {
+        if let Place::Header(name) = place
+            && *place != written
+        {
             headers.extend(HeaderValue::try_from(text).ok().map(|value| (name.clone(), value)));
         }
     }

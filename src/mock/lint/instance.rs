@@ -29,6 +29,35 @@ impl<'a> Checker<'a> {
     }
 
     pub fn operation(&mut self, operation: &document::Operation<'_>, compiled: &Operation) {
+        self.response(operation, compiled);
+        self.callbacks(operation, compiled);
+    }
+
+    fn callbacks(&mut self, operation: &document::Operation<'_>, compiled: &Operation) {
+        for plan in &compiled.callbacks {
+            let Some((instance, schema)) = plan.instance.as_ref().and_then(|one| Some((one, one.schema()?)))
+            else {
+                continue;
+            };
+            if self.left == 0 || !self.known.insert(schema.key(Direction::Request)) {
+                continue;
+            }
+            let validator = self.mocks.schemas.of(schema, Direction::Request);
+            self.left = self.left.saturating_sub(validator.map_or(1, |validator| validator.size()));
+            if instance.content().is_some() {
+                continue;
+            }
+            let is_it = |callback: &&document::Callback<'_>| {
+                *callback.name == *plan.name && callback.method == plan.method
+            };
+            let Some(callback) = operation.callbacks.iter().find(is_it) else { continue };
+            let message = format!("no instance can be made of the body of callback `{}`", cut(&plan.name));
+            let hint = "correct its schema, or give it an `example`; it is sent without a body until then";
+            self.report.push(callback.key.problem(Severity::Warning, NO_INSTANCE, message).hint(hint));
+        }
+    }
+
+    fn response(&mut self, operation: &document::Operation<'_>, compiled: &Operation) {
         let preferred = compiled.exchanges.preferred().filter(|_| compiled.is_mocked());
         let Some(response) = preferred.filter(|response| response.exchanges.is_empty()) else { return };
         let Some(described) = operation.responses.iter().find(|one| one.status == response.status) else {

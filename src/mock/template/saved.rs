@@ -81,8 +81,17 @@ mod tests {
                 check(&Template::parse(text, form).unwrap());
             }
         }
-        let places =
-            [Place::Element, Place::Attribute, Place::Cdata, Place::Pair, Place::QuotedPair, Place::Part];
+        let places = [
+            Place::Element,
+            Place::Attribute,
+            Place::Cdata,
+            Place::Pair,
+            Place::QuotedPair,
+            Place::Part,
+            Place::Component,
+            Place::QuotedComponent,
+            Place::Written,
+        ];
         for place in places {
             let mut builder = Builder::new();
             builder.literal("<");
