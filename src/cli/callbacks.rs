@@ -122,8 +122,9 @@ fn prepare(
         config.delay = config::Delay::Fixed(std::time::Duration::ZERO);
         chain.calls.iter_mut().for_each(|call| call.wait = Some(std::time::Duration::ZERO));
     }
-    // Whoever calls this wants it.
-    Ok((chain, config::Callbacks { enabled: true, ..config }))
+    // Whoever calls this wants it, and it is one chain.
+    let (queue, memory) = (config.queue.max(chain.calls.len()), usize::MAX);
+    Ok((chain, config::Callbacks { enabled: true, queue, memory, ..config }))
 }
 
 fn unknown_operation(label: &str, mocks: &Mocks) -> Wrong {
@@ -240,8 +241,13 @@ fn send(chain: Chain, config: &config::Callbacks) -> Result<ExitCode, Wrong> {
         // The client would have been whoever types this.
         let client = Client { peer: Some(IpAddr::from(Ipv4Addr::LOCALHOST)), ..Client::default() };
         let calls = chain.calls.len();
-        drop(callbacks.keep(chain, client, config));
-        watch(&callbacks, calls, heard).await
+        match callbacks.keep(chain, client, config) {
+            Some(ticket) => {
+                drop(ticket);
+                watch(&callbacks, calls, heard).await
+            }
+            None => false,
+        }
     });
     runtime.shutdown_background();
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) })

@@ -154,6 +154,8 @@ struct Counts {
     oldest: AtomicU64,
 }
 
+const NO_MEMORY: &str = "what waits fills the memory for it; `callbacks.memory` bounds it";
+
 /// To keep a chain may take so long; then its answer is written all the same.
 const COMMIT: Duration = Duration::from_secs(5);
 
@@ -248,19 +250,27 @@ impl Callbacks {
         }
         if !self.counts.take_bytes(bytes, config.memory) {
             self.counts.taken.fetch_sub(calls, Ordering::Relaxed);
-            let reason = "what waits fills the memory for it; `callbacks.memory` bounds it";
-            self.refuse(&chain, Outcome::Dropped, reason);
+            self.refuse(&chain, Outcome::Dropped, NO_MEMORY);
             return None;
         }
         let wait = |planned: &Planned| planned.wait.unwrap_or_else(|| config.delay.pick(fastrand::u64(..)));
         let waits = chain.calls.iter().map(wait).collect();
         let pace = Pace { order: config.order, waits, retry: config.retry.clone() };
         let (id, at, seed) = (self.run.next(), SystemTime::now(), fastrand::u64(..));
-        let job = Job { id, at, seed, chain, client, pace, bytes };
-        let kept = match self.store.outlives() {
-            true => self.store.keep(job.id.chain(), saved::write(&job, None)),
-            false => Kept::done(),
-        };
+        let mut job = Job { id, at, seed, chain, client, pace, bytes };
+        let mut kept = Kept::done();
+        if self.store.outlives() {
+            let written = saved::write(&job, None);
+            // After a restart it shares nothing with its document any more.
+            let more = written.len().saturating_sub(bytes);
+            if !self.counts.take_bytes(more, config.memory) {
+                self.counts.give_back(calls, bytes);
+                self.refuse(&job.chain, Outcome::Dropped, NO_MEMORY);
+                return None;
+            }
+            job.bytes += more;
+            kept = self.store.keep(job.id.chain(), written);
+        }
         Some(Ticket { callbacks: self.clone(), job: Some(job), kept, is_kept: false })
     }
 
@@ -271,6 +281,7 @@ impl Callbacks {
                 // The next process sends it.
                 return;
             }
+            self.store.forget(job.id.chain());
             self.refuse(&job.chain, Outcome::Cancelled, "stopping");
         }
     }

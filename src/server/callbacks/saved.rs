@@ -126,7 +126,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Job, Option<usize>), Unreadable> {
         retry: saved.retry.into_iter().map(Duration::from_millis).collect(),
     };
     let at = time(saved.at).ok_or(Unreadable::Nothing("its time"))?;
-    let bytes = chain.bytes();
+    let bytes = chain.bytes().max(bytes.len());
     Ok((Job { id, at, seed: saved.seed, chain, client, pace, bytes }, saved.again))
 }
 

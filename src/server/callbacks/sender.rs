@@ -35,9 +35,6 @@ pub(super) struct Settings {
 /// Of one attempt, whatever the config says.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
-/// Violations of one answer that are told.
-const TOLD: usize = 5;
-
 /// A call to be sent.
 pub(super) struct Flight {
     pub job: Arc<Job>,
@@ -81,9 +78,7 @@ pub(super) async fn send(settings: &Settings, flight: Flight) -> Report {
             let mut report = deliver(settings, call, &job.id.call(index), &job.client).await;
             report.violations = report.answer.as_ref().map_or_else(Vec::new, |answer| {
                 let body = Some(&answer.body).filter(|_| answer.whole);
-                let mut found = job.chain.calls[index].judge(answer.status, &answer.headers, body);
-                found.truncate(TOLD);
-                found
+                job.chain.calls[index].judge(answer.status, &answer.headers, body)
             });
             report
         }

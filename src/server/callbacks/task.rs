@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -41,6 +42,8 @@ pub(super) struct Task<S> {
     /// Of calls that were tried, and are not done.
     tried: HashMap<Turn, Tried>,
     aborts: HashMap<Turn, task::AbortHandle>,
+    /// In flight, and given up: however that ends.
+    cancelled: HashSet<Turn>,
     /// The last calls that are done, the newest at the end.
     done: VecDeque<Done>,
     /// Bytes of what is kept of them.
@@ -109,6 +112,8 @@ pub struct Detail {
 pub enum Refused {
     #[error("there is no such callback (any more)")]
     Unknown,
+    #[error("Standin is stopping")]
+    Stopping,
     #[error("it is in flight")]
     InFlight,
     #[error("it waits behind another callback of its chain")]
@@ -137,6 +142,8 @@ struct Stop {
     lost: Lost,
 }
 
+const BY_HAND: &str = "cancelled at the admin port";
+
 /// Chains that are taken at once, before anything is sent.
 const TOGETHER: usize = 256;
 
@@ -145,6 +152,15 @@ const SHOWN: usize = 1000;
 
 /// Bytes of requests and answers that are kept of them.
 const KEPT: usize = 32 << 20;
+
+/// Bytes of a request and of an answer that are kept while a call waits to be tried again.
+const LIGHT: usize = 1024;
+
+/// Violations of one answer that are shown.
+const TOLD: usize = 5;
+
+/// No attempt waits for longer, whatever the clock says: a day, and what chance adds.
+const LONGEST: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
 /// Characters of a URL that are shown.
 const URL: usize = 2048;
@@ -169,6 +185,7 @@ where
             turns: HashMap::new(),
             tried: HashMap::new(),
             aborts: HashMap::new(),
+            cancelled: HashSet::new(),
             done: VecDeque::new(),
             kept: 0,
             counts,
@@ -348,6 +365,9 @@ where
     }
 
     fn start_what_is_due(&mut self) {
+        if self.stopping {
+            return;
+        }
         while let Some(turn) = self.queue.next(Instant::now()) {
             let Some(going) = self.queue.get(turn.chain).cloned() else { continue };
             match &going.job.chain.calls[turn.call].target {
@@ -398,6 +418,9 @@ where
         if let Some(turn) = self.turns.remove(&id) {
             self.aborts.remove(&turn);
             match report {
+                _ if self.cancelled.remove(&turn) => {
+                    self.finish(turn, Outcome::Cancelled, Some(BY_HAND.to_owned()));
+                }
                 Ok(report) => self.settle(turn, report),
                 Err((outcome, reason)) => self.finish(turn, outcome, Some(reason.to_owned())),
             }
@@ -408,10 +431,14 @@ where
     /// What is in flight when the stop's time is over: what is kept is sent again by the next process.
     fn cut(&mut self, flight: Result<(task::Id, Report), task::JoinError>, lost: &mut Lost) {
         let turn = match &flight {
-            Err(error) if error.is_cancelled() && self.store.outlives() => self.turns.remove(&error.id()),
+            Err(error) if error.is_cancelled() && self.store.outlives() => {
+                let turn = self.turns.get(&error.id()).copied();
+                turn.filter(|turn| !self.cancelled.contains(turn))
+            }
             _ => None,
         };
         let Some(turn) = turn else { return self.landed(flight) };
+        self.turns.retain(|_, other| *other != turn);
         let Some(Going { job, .. }) = self.queue.get(turn.chain) else { return };
         self.counts.taken.fetch_sub(1, Ordering::Relaxed);
         add(lost, &job.chain.operation);
@@ -429,6 +456,7 @@ where
         tried.answer = report.answer;
         self.observer.violated(&job.chain.operation, &report.violations);
         tried.violations = report.violations;
+        tried.violations.truncate(TOLD);
         let (mut attempt, asked) = match report.end {
             End::Never { outcome, reason } => return self.finish(turn, outcome, Some(reason)),
             End::Attempt { attempt, retry_after } => (attempt, retry_after),
@@ -465,10 +493,22 @@ where
         };
         match wait {
             Some(wait) => {
+                self.lighten(turn);
                 self.note_wait(turn, &going, wait);
                 self.queue.again(Instant::now(), turn, wait);
             }
             None => self.finish(turn, Outcome::Failed, Some(reason)),
+        }
+    }
+
+    /// What waits to be tried again keeps little: what was sent can be rendered again, and of an answer
+    /// its beginning is enough.
+    fn lighten(&mut self, turn: Turn) {
+        let Some(tried) = self.tried.get_mut(&turn) else { return };
+        tried.call.take_if(|call| call.body.len() > LIGHT);
+        if let Some(answer) = tried.answer.as_mut().filter(|answer| answer.body.len() > LIGHT) {
+            answer.body = Bytes::copy_from_slice(&answer.body[..LIGHT]);
+            answer.whole = false;
         }
     }
 
@@ -557,6 +597,9 @@ where
     /// Sends a call now: one that waits, or once more one that is done.
     fn retry(&mut self, id: &str) -> Result<Record, Refused> {
         let now = Instant::now();
+        if self.stopping {
+            return Err(Refused::Stopping);
+        }
         if let Some((turn, state)) = self.find(id) {
             match state {
                 queue::State::Flying => return Err(Refused::InFlight),
@@ -595,8 +638,11 @@ where
         };
         let shown = self.shown(turn).ok_or(Refused::Unknown);
         match self.aborts.get(&turn) {
-            Some(flight) if state == queue::State::Flying => flight.abort(),
-            _ => self.finish(turn, Outcome::Cancelled, Some("cancelled at the admin port".to_owned())),
+            Some(flight) if state == queue::State::Flying => {
+                flight.abort();
+                self.cancelled.insert(turn);
+            }
+            _ => self.finish(turn, Outcome::Cancelled, Some(BY_HAND.to_owned())),
         }
         self.count();
         shown
@@ -717,7 +763,7 @@ fn steps<'j>(
 /// first that was not waits from the end or the beginning of the one before it.
 fn left(job: &Job, again: Option<usize>, noted: &[Option<Note>]) -> Vec<Left> {
     let now = since_epoch(SystemTime::now());
-    let until = |due: u64| Left::After(Duration::from_millis(due.saturating_sub(now)));
+    let until = |due: u64| Left::After(Duration::from_millis(due.saturating_sub(now)).min(LONGEST));
     // When the wait of the next call began; none: it has not.
     let mut from = Some(since_epoch(job.at));
     let calls = noted.iter().zip(&job.pace.waits).enumerate().map(|(index, (note, wait))| {
@@ -729,15 +775,18 @@ fn left(job: &Job, again: Option<usize>, noted: &[Option<Note>]) -> Vec<Left> {
                 return until(now);
             }
             return from.take().map_or(Left::Behind, |from| {
-                until(from.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
+                let due = from.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+                // A clock that was wrong then lets nobody wait for longer.
+                Left::After(Duration::from_millis(due.saturating_sub(now)).min(*wait))
             });
         };
         let began =
             note.attempts.first().map(SavedAttempt::at).or(note.now.and_then(|now| now.try_into().ok()));
-        from = match job.pace.order {
+        // Nothing follows what has not had its turn.
+        from = from.and(match job.pace.order {
             config::Order::Finished => note.done,
             config::Order::Started => began.or(note.done),
-        };
+        });
         match note.done {
             Some(_) => Left::Done,
             None => until(note.due.unwrap_or(now)),
@@ -858,6 +907,8 @@ mod tests {
         check(order, None, [begun(-3, Some(5)), None, None], [after(5), Behind, Behind]);
         check(order, None, [done(-9), begun(-3, Some(-1)), None], [Done, after(0), Behind]);
         check(order, None, [done(-9), done(-5), done(-1)], [Done, Done, Done]);
+        // The second was given up while the first was under way.
+        check(order, None, [begun(-3, Some(5)), done(-1), None], [after(5), Done, Behind]);
     }
 
     #[test]
@@ -866,6 +917,7 @@ mod tests {
         let order = config::Order::Started;
         check(order, None, [begun(-3, Some(5)), None, None], [after(5), after(7), Behind]);
         check(order, None, [done(-3), begun(-2, None), None], [Done, after(0), after(8)]);
+        check(order, None, [None, done(-1), None], [after(6), Done, Behind]);
     }
 
     #[test]

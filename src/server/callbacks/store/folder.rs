@@ -7,6 +7,7 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -104,7 +105,14 @@ impl Folder {
         };
         let path = folder.join(FILE);
         let (database, stored) = match open_or_set_aside(&path, locked) {
-            Ok(opened) => opened,
+            Ok((database, stored)) => (Some(database), stored),
+            Err(DatabaseError::Storage(StorageError::Io(error)))
+                if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
+                // As when it is full later; what is in the file waits for the next start.
+                tracing::error!(file = %path.display(), %error, "callbacks that were kept can't be read now");
+                (None, Vec::new())
+            }
             Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) => {
                 return Err(unusable(
                     &"another process uses it",
@@ -117,13 +125,14 @@ impl Folder {
         let state = Arc::new(State::default());
         let writer = Writer {
             path,
-            database: Some(database),
+            failed: database.is_none().then(Instant::now),
+            database,
             told,
             state: state.clone(),
             batch: Vec::new(),
-            failed: None,
             logged: None,
         };
+        state.failing.store(writer.failed.is_some(), Ordering::Relaxed);
         let thread = std::thread::Builder::new().name("callbacks".to_owned());
         thread
             .spawn(move || writer.run())
@@ -134,9 +143,17 @@ impl Folder {
     /// Whether there was room to tell it.
     fn tell(&self, told: Told) -> bool {
         let bytes = told.bytes();
-        let add = |behind: usize| behind.checked_add(bytes).filter(|behind| *behind <= BEHIND);
-        let room = self.state.behind.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok();
-        room && self.told.send(told).is_ok()
+        // What ends something always has room: it is little, and there is no more of it than of chains.
+        let most = if matches!(told, Told::Forget { .. }) { usize::MAX } else { BEHIND };
+        let add = |behind: usize| behind.checked_add(bytes).filter(|behind| *behind <= most);
+        if self.state.behind.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_err() {
+            return false;
+        }
+        let is_told = self.told.send(told).is_ok();
+        if !is_told {
+            self.state.behind.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        is_told
     }
 
     fn tell_and_wait(&self, told: impl FnOnce(Option<oneshot::Sender<()>>) -> Told) -> Kept {
@@ -184,6 +201,13 @@ impl Told {
             }
     }
 
+    fn chain(&self) -> Option<&String> {
+        match self {
+            Told::Keep { chain, .. } | Told::Note { chain, .. } | Told::Forget { chain } => Some(chain),
+            Told::Close { .. } => None,
+        }
+    }
+
     /// What waits for it.
     fn waiting(&mut self) -> Option<oneshot::Sender<()>> {
         match self {
@@ -200,7 +224,9 @@ impl Writer {
                 ControlFlow::Continue(()) => None,
                 ControlFlow::Break(closed) => Some(closed),
             };
-            match self.write() {
+            // A broken file may make the database panic.
+            let written = catch_unwind(AssertUnwindSafe(|| self.write()));
+            match written.unwrap_or_else(|_| Err(redb::Error::Corrupted("writing it panicked".to_owned()))) {
                 Ok(()) => self.written(),
                 Err(error) => self.failed(&error),
             }
@@ -225,6 +251,7 @@ impl Writer {
             };
             match next {
                 Ok(Told::Close { closed }) => return ControlFlow::Break(Some(closed)),
+                Ok(told) if self.failed.is_some() => self.add(told),
                 Ok(told) => self.batch.push(told),
                 Err(RecvTimeoutError::Timeout) => return ControlFlow::Continue(()),
                 Err(RecvTimeoutError::Disconnected) => return ControlFlow::Break(None),
@@ -232,6 +259,25 @@ impl Writer {
             if wait.is_none() && self.batch.len() >= TOGETHER {
                 return ControlFlow::Continue(());
             }
+        }
+    }
+
+    /// What is told while it fails: what has come and gone meanwhile is not written at all.
+    fn add(&mut self, told: Told) {
+        let Told::Forget { chain } = &told else { return self.batch.push(told) };
+        let mut was_written = true;
+        let behind = &self.state.behind;
+        self.batch.retain(|other| {
+            let is_of_it = other.chain() == Some(chain);
+            was_written &= !(is_of_it && matches!(other, Told::Keep { .. }));
+            if is_of_it {
+                behind.fetch_sub(other.bytes(), Ordering::Relaxed);
+            }
+            !is_of_it
+        });
+        match was_written {
+            true => self.batch.push(told),
+            false => drop(behind.fetch_sub(told.bytes(), Ordering::Relaxed)),
         }
     }
 
@@ -323,7 +369,9 @@ fn make(path: &Path) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    std::fs::File::open(folder)?.sync_all()
+    // Some file systems know no such thing.
+    let _ = std::fs::File::open(folder)?.sync_all();
+    Ok(())
 }
 
 /// Waits a while for a process that ends.
@@ -347,8 +395,10 @@ fn open(path: PathBuf) -> Result<(Database, Vec<Stored>), DatabaseError> {
         let large = std::fs::metadata(&path)?.len() > LARGE;
         let mut database = builder.create(&path)?;
         let stored = load(&database).map_err(storage)?;
-        if large {
-            database.compact().map_err(|error| storage(error.into()))?;
+        if large && let Err(error) = database.compact() {
+            tracing::warn!(file = %path.display(), %error, "the file of callbacks can't be made smaller");
+            drop(database);
+            database = builder.create(&path)?;
         }
         Ok((database, stored))
     });
@@ -356,10 +406,12 @@ fn open(path: PathBuf) -> Result<(Database, Vec<Stored>), DatabaseError> {
 }
 
 fn load(database: &Database) -> Result<Vec<Stored>, redb::Error> {
-    // So that there are tables.
-    commit(database, &[])?;
     let transaction = database.begin_read()?;
-    let (chains, notes) = (transaction.open_table(CHAINS)?, transaction.open_table(NOTES)?);
+    let (chains, notes) = match (transaction.open_table(CHAINS), transaction.open_table(NOTES)) {
+        // Nothing was ever kept.
+        (Err(redb::TableError::TableDoesNotExist(_)), _) => return Ok(Vec::new()),
+        (chains, notes) => (chains?, notes?),
+    };
     let mut stored = Vec::new();
     for entry in chains.iter()? {
         let (chain, bytes) = entry?;
@@ -461,6 +513,26 @@ mod tests {
             refused += usize::from(!kept.within(SOON).await);
         }
         assert_eq!((refused, store.state.behind.load(Ordering::Relaxed) / (20 << 20)), (2, 3));
+    }
+
+    #[test]
+    fn what_comes_and_goes_while_it_fails_is_not_written() {
+        let (_sender, told) = mpsc::channel();
+        let keep = |chain: &str| Told::Keep { chain: chain.to_owned(), bytes: vec![0; 10], kept: None };
+        let note =
+            |chain: &str| Told::Note { chain: chain.to_owned(), call: 0, bytes: Vec::new(), kept: None };
+        let forget = |chain: &str| Told::Forget { chain: chain.to_owned() };
+        let state = Arc::new(State::default());
+        let (path, failed) = (PathBuf::new(), Some(Instant::now()));
+        let mut writer =
+            Writer { path, database: None, told, state, batch: Vec::new(), failed, logged: None };
+        for told in [keep("a"), note("b"), keep("c"), note("a"), forget("a"), forget("b"), note("c")] {
+            writer.state.behind.fetch_add(told.bytes(), Ordering::Relaxed);
+            writer.add(told);
+        }
+        let left: Vec<_> = writer.batch.iter().filter_map(|told| told.chain()).map(String::as_str).collect();
+        assert_eq!(left, ["c", "b", "c"]);
+        assert_eq!(writer.state.behind.load(Ordering::Relaxed), 3 * FIXED + 10);
     }
 
     #[tokio::test]
