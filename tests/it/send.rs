@@ -51,7 +51,8 @@ async fn a_chain_goes_to_the_receiver_that_is_named() {
     let receiver = Receiver::start().await;
     let to = format!("{}/x?y=1", receiver.url());
     // It is one chain: the bounds are for others.
-    let config = "queue: 1, memory: 1KiB, delay: 1h, secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, allow: []";
+    let config =
+        "queue: 1, memory: 1KiB, delay: 1h, secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, allow: []";
     let args = ["--operation", "createUser", "--example", "John Doe", "--to", &to, "--now"];
     let exit = sending(config, args).exits().await;
     exit.is(0).prints(&["onCreated", &to, "200", "onDone"]);
