@@ -265,7 +265,7 @@ fn is_named(entry: &config::Target, name: &str) -> bool {
 fn class_of_name(name: &str) -> config::Target {
     let own = ["local", "home.arpa", "internal"];
     let below = |parent: &&str| name.strip_suffix(*parent).is_some_and(|rest| rest.ends_with('.'));
-    if name.contains('.') && !own.iter().any(|parent| below(parent)) {
+    if name.contains('.') && !own.iter().any(below) {
         config::Target::Public
     } else {
         config::Target::Private
