@@ -10,7 +10,7 @@ that change them, and by redirects; under several lists of `allow` and `deny`, a
 so that what arrives is compared with what should, one by one. Exits with 1 if the listener saw a callback that was
 not to go there, or did not see one that was; if a client could tell a refused callback from another; or if names
 that nobody answers for hold others up. Needs Linux, root, unshare and ip; says so and exits with 77 where it can't
-run. Takes about a minute and a half.
+run. Takes about half a minute.
 """
 import ipaddress, os, random, re, shutil, socket, statistics, struct, subprocess, sys, tempfile, threading, time
 import urllib.parse, http.client
