@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use url::{Host, Url};
 
 use super::problem::{Problem, quoted};
@@ -254,10 +254,10 @@ impl FromStr for Target {
                 Problem::value(format!("{} is no network", quoted(text)))
                     .hint("write it as `10.0.0.0/8` or `fd00::/8`")
             })?;
-            return Ok(Target::Net(net.trunc()));
+            return Ok(Target::Net(canonical(net.trunc())));
         }
         if let Ok(ip) = lower.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-            return Ok(Target::Net(ip.into()));
+            return Ok(Target::Net(canonical(ip.into())));
         }
         if text.contains(':') {
             return Err(Problem::value(format!("{} is no host", quoted(text)))
@@ -282,6 +282,16 @@ impl FromStr for Target {
             Ok(Host::Ipv4(ip)) if !wild => Ok(Target::Net(IpAddr::V4(ip).into())),
             _ => Err(wrong()),
         }
+    }
+}
+
+/// IPv4-mapped addresses are IPv4 ones (RFC 4291, 2.5.5.2); whoever writes one means what it stands for.
+fn canonical(net: IpNet) -> IpNet {
+    match (net.addr().to_canonical(), net.prefix_len().checked_sub(96)) {
+        (IpAddr::V4(ip), Some(length)) if net.addr().is_ipv6() => {
+            Ipv4Net::new(ip, length).map_or(net, IpNet::V4)
+        }
+        _ => net,
     }
 }
 
@@ -461,6 +471,12 @@ mod tests {
             ("::1", net("::1/128")),
             ("[::1]", net("::1/128")),
             ("0x7f.1", net("127.0.0.1/32")),
+            ("::ffff:10.1.2.3", net("10.1.2.3/32")),
+            ("[::ffff:a01:203]", net("10.1.2.3/32")),
+            ("::ffff:10.1.2.3/104", net("10.0.0.0/8")),
+            ("::ffff:0:0/96", net("0.0.0.0/0")),
+            ("::/0", net("::/0")),
+            ("64:ff9b::/96", net("64:ff9b::/96")),
             ("Hooks.Example.", Target::Host("hooks.example".into())),
             ("*.example.com", Target::Under("example.com".into())),
             ("bücher.example", Target::Host("xn--bcher-kva.example".into())),

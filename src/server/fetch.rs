@@ -3,7 +3,7 @@
 //! A request goes to addresses that its caller has looked up and checked, and to no others:
 //! nothing is resolved again, no proxy is asked, no redirect is followed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::error::Error;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -15,7 +15,7 @@ use http::{HeaderMap, Method, StatusCode};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use url::{Host, Url};
 
@@ -118,6 +118,9 @@ struct Clients {
 /// Clients kept at once.
 const KEPT: usize = 256;
 
+/// Addresses of one receiver: a name may have thousands, and each client keeps its own.
+const TRIED: usize = 32;
+
 /// Of an answer's body, read and dropped so that its connection can be used again.
 const BODY: usize = 64 * 1024;
 
@@ -208,6 +211,7 @@ impl Fetch {
         let failed = |message: &str| Failure { kind: Kind::Connect, message: message.to_owned() };
         let host = url.host().ok_or_else(|| failed("the URL has no host"))?.to_owned();
         let port = url.port_or_known_default().ok_or_else(|| failed("the URL has no port"))?;
+        let addresses = &addresses[..addresses.len().min(TRIED)];
         let mut sorted: Box<[SocketAddr]> = addresses.into();
         sorted.sort_unstable();
         let receiver = Receiver { secure: url.scheme() == "https", host, port, addresses: sorted };
@@ -274,10 +278,21 @@ fn through(page: &Page) -> Result<reqwest::Proxy, Failure> {
     })
 }
 
-/// Names that are looked up at once. A system's resolver may take long, and each look-up has a thread.
-static LOOKUPS: Semaphore = Semaphore::const_new(32);
+/// Names that are being looked up, each once, whoever waits for it.
+///
+/// A system's resolver may take half a minute to give a name up, and its thread can't be stopped: a name that
+/// nobody answers for has one turn at most, however often it is asked for.
+struct Lookups {
+    /// Each has a thread.
+    turns: Semaphore,
+    going: Mutex<BTreeMap<String, watch::Receiver<Option<Found>>>>,
+}
 
-/// For one name.
+type Found = Result<Arc<[IpAddr]>, Arc<str>>;
+
+static LOOKUPS: Lookups = Lookups::new(32);
+
+/// For one name, and for its turn.
 const LOOKUP: Duration = Duration::from_secs(5);
 
 /// The addresses of a host: itself, if it is one.
@@ -288,30 +303,72 @@ pub async fn resolve(host: &Host<String>, port: u16, deadline: Instant) -> Resul
         Host::Domain(name) => name.as_str(),
     };
     let deadline = deadline.min(Instant::now() + LOOKUP);
-    let found = tokio::time::timeout_at(deadline, look_up(name.to_owned(), port)).await;
-    match found {
+    match tokio::time::timeout_at(deadline, LOOKUPS.find(name, look_up)).await {
         Err(_) => Err(Failure::timeout("the name was not resolved in time")),
         Ok(Err(why)) => Err(Failure { kind: Kind::Dns, message: why.to_string() }),
-        Ok(Ok(addresses)) => {
-            let mut distinct: Vec<SocketAddr> = Vec::new();
-            for address in addresses {
-                if !distinct.contains(&address) {
-                    distinct.push(address);
-                }
-            }
-            Ok(distinct)
-        }
+        Ok(Ok(addresses)) => Ok(addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect()),
     }
 }
 
-/// A look-up that nobody waits for any longer keeps its turn until it ends: its thread can't be stopped.
-async fn look_up(name: String, port: u16) -> io::Result<std::vec::IntoIter<SocketAddr>> {
-    let turn = LOOKUPS.acquire().await.map_err(io::Error::other)?;
-    let work = move || {
-        let _turn = turn;
-        (name, port).to_socket_addrs()
-    };
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+/// As the system does it: blocks. Each address once, in the resolver's order.
+fn look_up(name: &str) -> io::Result<Vec<IpAddr>> {
+    let mut before = HashSet::new();
+    let found = (name, 0).to_socket_addrs()?;
+    Ok(found.map(|socket| socket.ip()).filter(|ip| before.insert(*ip)).collect())
+}
+
+impl Lookups {
+    const fn new(turns: usize) -> Self {
+        Lookups { turns: Semaphore::const_new(turns), going: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// What `look` says of a name, or what it says to somebody who asked a moment before.
+    async fn find<L>(&'static self, name: &str, look: L) -> Found
+    where
+        L: FnOnce(&str) -> io::Result<Vec<IpAddr>> + Send + 'static,
+    {
+        let mut found = self.join(name, look);
+        let lost = || Err("its look-up was given up".into());
+        found
+            .wait_for(Option::is_some)
+            .await
+            .map_or_else(|_| lost(), |found| found.clone().unwrap_or_else(lost))
+    }
+
+    fn join<L>(&'static self, name: &str, look: L) -> watch::Receiver<Option<Found>>
+    where
+        L: FnOnce(&str) -> io::Result<Vec<IpAddr>> + Send + 'static,
+    {
+        let mut going = self.going.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that ended without a word has lost its runtime.
+        if let Some(found) = going.get(name).filter(|found| found.has_changed().is_ok()) {
+            return found.clone();
+        }
+        let (tell, found) = watch::channel(None);
+        going.insert(name.to_owned(), found.clone());
+        let name = name.to_owned();
+        tokio::spawn(async move {
+            let said = self.take_turn(name.clone(), look).await;
+            self.going.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+            tell.send_replace(Some(said));
+        });
+        found
+    }
+
+    /// Nobody who has asked for this name waits any longer for its turn than this does.
+    async fn take_turn<L>(&'static self, name: String, look: L) -> Found
+    where
+        L: FnOnce(&str) -> io::Result<Vec<IpAddr>> + Send + 'static,
+    {
+        let turn = tokio::time::timeout(LOOKUP, self.turns.acquire()).await;
+        let Ok(Ok(turn)) = turn else { return Err("too many names are being looked up".into()) };
+        let work = move || {
+            let _turn = turn;
+            look(&name)
+        };
+        let found = tokio::task::spawn_blocking(work).await.map_err(io::Error::other).and_then(|found| found);
+        found.map(Into::into).map_err(|why| why.to_string().into())
+    }
 }
 
 /// Says the addresses that were checked, whatever the name.
@@ -583,5 +640,45 @@ mod tests {
         ports.sort_unstable();
         assert_eq!(ports.len(), KEPT);
         assert_eq!(ports[..2], [1, 3]);
+    }
+
+    #[tokio::test]
+    async fn of_a_name_with_many_addresses_the_first_are_tried() {
+        let fetch = Fetch::new();
+        let addresses: Vec<SocketAddr> =
+            (0..4000).map(|at| SocketAddr::new(IpAddr::V4((0x0909_0000 + at).into()), 80)).collect();
+        fetch.client(&Url::parse("http://a.example/").unwrap(), &addresses).await.unwrap();
+        let clients = fetch.clients();
+        let kept: Vec<_> = clients.by_receiver.keys().map(|receiver| &*receiver.addresses).collect();
+        assert_eq!(kept, [&addresses[..TRIED]]);
+    }
+
+    /// Two turns: a name that nobody answers for has one of them, and others go on.
+    #[tokio::test]
+    async fn a_name_is_looked_up_once_however_many_ask() {
+        static TWO: Lookups = Lookups::new(2);
+        static ASKED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let (open, closed) = std::sync::mpsc::channel::<()>();
+        let mut closed = Some(closed);
+        let mut hangs = || {
+            let closed = closed.take();
+            TWO.join("dead", move |_| {
+                ASKED.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                closed.map(|closed| closed.recv());
+                Ok(vec![IpAddr::V4([8, 8, 8, 8].into())])
+            })
+        };
+        let mut waiting: Vec<_> = (0..5).map(|_| hangs()).collect();
+        let fine = TWO.find("well", |name| Err(io::Error::other(format!("{name} has none")))).await;
+        assert_eq!(fine, Err("well has none".into()));
+        drop(open);
+        for found in &mut waiting {
+            let found = found.wait_for(Option::is_some).await.unwrap();
+            assert_eq!(found.as_ref().unwrap().as_deref(), Ok(&[IpAddr::V4([8, 8, 8, 8].into())][..]));
+        }
+        assert_eq!(ASKED.load(std::sync::atomic::Ordering::SeqCst), 1);
+        // It is not remembered.
+        TWO.find("dead", |_| Ok(Vec::new())).await.unwrap();
+        assert!(TWO.going.lock().unwrap().is_empty());
     }
 }

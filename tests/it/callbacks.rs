@@ -497,9 +497,11 @@ async fn a_black_hole_delays_nobody_else() {
     let gate = Gate::closed();
     let held = gate.clone();
     let hole = Receiver::answering(move |_| Reply::new(200, "").after(&held)).await;
-    // Nobody takes its connections; the system does, and nothing more.
-    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let deaf = format!("http://{}", deaf.local_addr().unwrap());
+    // Nobody takes its connections: the system keeps one, and answers no further SYN.
+    let deaf = tokio::net::TcpSocket::new_v4().unwrap();
+    deaf.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = deaf.listen(0).unwrap();
+    let deaf = format!("http://{}", listener.local_addr().unwrap());
     let healthy = Receiver::start().await;
     let config = "callbacks: {delay: 300ms, timeout: 1h}\n";
     let standin = serving(&orders(&to_query("a", "")), config).await;
@@ -736,6 +738,69 @@ async fn calls_go_through_the_proxy_of_the_config() {
     let found = outcomes(&standin, 5).await;
     let blocked = found.iter().filter(|(_, outcome)| outcome == "blocked").count();
     assert_eq!((blocked, proxy.calls().len()), (4, 1));
+}
+
+/// A proxy that filters is not to be gone round, nor another one put in front of it, by a variable.
+#[tokio::test]
+async fn the_environment_does_not_change_the_proxy_of_the_config() {
+    let (proxy, other, receiver) =
+        (Receiver::start().await, Receiver::start().await, Receiver::start().await);
+    let config = format!("callbacks: {{delay: 1ms, proxy: '{}', allow: [public, private]}}\n", proxy.url());
+    let mut with = Standin::with().paths(&orders(&to_query("a", ""))).config(&config);
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        with = with.env(name, &other.url());
+    }
+    let standin = with.env("NO_PROXY", "*").env("no_proxy", "*").start().await;
+    order(&standin, &receiver.url()).await;
+    // Over TLS it is asked for a tunnel; this one gives none.
+    order(&standin, "https://receiver.example").await;
+    let calls = proxy.expect(2).await;
+    let mut asked: Vec<_> = calls.iter().map(|call| format!("{} {}", call.method, call.target)).collect();
+    asked.sort();
+    assert_eq!(asked, ["CONNECT receiver.example:443".to_owned(), format!("POST {}/a", receiver.url())]);
+    assert_eq!((other.calls().len(), receiver.calls().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn what_is_refused_never_reaches_the_proxy() {
+    let proxy = Receiver::start().await;
+    let config = format!("callbacks: {{delay: 1ms, retry: [], proxy: '{}', allow: [public]}}\n", proxy.url());
+    let standin = serving(&orders(&to_query("a", "")), &config).await;
+    let refused = [
+        "http://169.254.169.254",
+        "http://2852039166",
+        "https://169.254.169.254",
+        "http://[64:ff9b::a9fe:a9fe]",
+        "http://[2002:a9fe:a9fe::1]",
+        "http://[2002:808:808::5efe:10.0.0.1]",
+        "http://0.0.0.0",
+        "http://10.0.0.1",
+        "http://127.1",
+        "http://localhost.",
+        "http://metadata.google.internal",
+        "http://metadata",
+        "http://me@receiver.example",
+        "ftp://receiver.example",
+    ];
+    for url in refused {
+        order(&standin, url).await;
+    }
+    let found = outcomes(&standin, refused.len()).await;
+    assert!(found.iter().all(|(_, outcome)| outcome == "blocked"), "{found:?}");
+    assert!(proxy.calls().is_empty(), "{:?}", targets(&proxy.calls()));
+}
+
+#[tokio::test]
+async fn a_denied_network_may_be_written_as_mapped() {
+    let receiver = Receiver::start().await;
+    let config = "callbacks: {delay: 1ms, retry: [], allow: [private], deny: ['::ffff:127.0.0.0/104']}\n";
+    let standin = serving(&orders(&to_query("a", "")), config).await;
+    for host in ["127.0.0.1", "[::ffff:127.0.0.1]", "0x7f.1"] {
+        order(&standin, &format!("http://{host}:{}", receiver.port())).await;
+    }
+    let found = outcomes(&standin, 3).await;
+    assert!(found.iter().all(|(_, outcome)| outcome == "blocked"), "{found:?}");
+    assert!(receiver.calls().is_empty());
 }
 
 #[tokio::test]

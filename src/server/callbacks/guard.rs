@@ -42,9 +42,9 @@ pub enum Blocked {
     #[error("{name} is refused by `callbacks.deny: [{entry}]`")]
     DeniedName { name: String, entry: String },
     #[error(
-        "`callbacks.allow: [public]` or `callbacks.allow: [{0}]` would allow {0}, which the proxy looks up"
+        "`callbacks.allow: [{class}]` or `callbacks.allow: [{name}]` would allow {name}, which the proxy looks up"
     )]
-    Name(String),
+    Name { name: String, class: config::Target },
     #[error("{0} has no address")]
     Nowhere(String),
 }
@@ -191,19 +191,19 @@ impl Policy {
             Host::Ipv6(ip) => return self.check(host, &[SocketAddr::new((*ip).into(), port)], peer),
             Host::Domain(name) => name,
         };
-        // RFC 6761, 6.3.
+        // RFC 6761, 6.3: either of them.
         if name == "localhost" || name.ends_with(".localhost") {
-            return self.check(host, &[SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)], peer);
+            let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+            return self.check(host, &loopback.map(|ip: IpAddr| SocketAddr::new(ip, port)), peer);
         }
-        if let Some(entry) =
-            self.deny.iter().find(|entry| **entry == config::Target::Public || is_named(entry, name))
-        {
-            return Err(Blocked::DeniedName { name: name.clone(), entry: written(entry) });
+        let class = class_of_name(name);
+        let names = |entry: &&config::Target| **entry == class || is_named(entry, name);
+        if let Some(entry) = self.deny.iter().find(names) {
+            return Err(Blocked::DeniedName { name: name.clone(), entry: entry.to_string() });
         }
-        let allowed = |entry: &config::Target| *entry == config::Target::Public || is_named(entry, name);
-        match self.allow.iter().any(allowed) {
-            true => Ok(()),
-            false => Err(Blocked::Name(name.clone())),
+        match self.allow.iter().find(names) {
+            Some(_) => Ok(()),
+            None => Err(Blocked::Name { name: name.clone(), class }),
         }
     }
 
@@ -216,14 +216,14 @@ impl Policy {
         let reading = Reading::of(socket.ip());
         let address = reading.address;
         if let Some(entry) = self.deny.iter().find(|entry| reading.is_denied_by(entry, host, peer)) {
-            return Err(Blocked::Denied { address, entry: written(entry) });
+            return Err(Blocked::Denied { address, entry: entry.to_string() });
         }
         if let Class::Forbidden(range) = reading.class {
             return Err(Blocked::Forbidden { address, range });
         }
-        let canonical = SocketAddr::new(address, socket.port());
-        if self.own.iter().any(|own| reaches(canonical, *own)) {
-            return Err(Blocked::Own(canonical));
+        let mut everywhere = reading.everything().map(|address| SocketAddr::new(address, socket.port()));
+        if let Some(own) = everywhere.find(|there| self.own.iter().any(|own| reaches(*there, *own))) {
+            return Err(Blocked::Own(own));
         }
         if self.allow.iter().any(|entry| reading.is_allowed_by(entry, host, peer)) {
             return Ok(());
@@ -260,15 +260,15 @@ fn is_named(entry: &config::Target, name: &str) -> bool {
     }
 }
 
-/// As it stands in the config.
-fn written(entry: &config::Target) -> String {
-    match entry {
-        config::Target::Peer => "peer".into(),
-        config::Target::Private => "private".into(),
-        config::Target::Public => "public".into(),
-        config::Target::Net(net) => net.to_string(),
-        config::Target::Host(name) => name.clone(),
-        config::Target::Under(name) => format!("*.{name}"),
+/// What a name says of its addresses. One without a dot is searched for in the proxy's own domain; `local`
+/// (RFC 6762), `home.arpa` (RFC 8375) and `internal` (ICANN, 2024) are never delegated.
+fn class_of_name(name: &str) -> config::Target {
+    let own = ["local", "home.arpa", "internal"];
+    let below = |parent: &&str| name.strip_suffix(*parent).is_some_and(|rest| rest.ends_with('.'));
+    if name.contains('.') && !own.iter().any(below) {
+        config::Target::Public
+    } else {
+        config::Target::Private
     }
 }
 
@@ -300,8 +300,7 @@ impl Reading {
             Embedded::Tunnel(ends) => {
                 let hidden = ends.iter().flatten().any(|end| class_v4(*end) != Class::Public);
                 let class = if hidden { TUNNEL } else { class_v6(v6) };
-                let [first, second] = ends.map(|end| end.map(IpAddr::from));
-                Reading { class, address: ip, others: [first, second, None] }
+                Reading { class, address: ip, others: ends.map(|end| end.map(IpAddr::from)) }
             }
         }
     }
@@ -346,8 +345,8 @@ enum Embedded {
     None,
     /// Another notation of this address.
     Same(Ipv4Addr),
-    /// By way of a tunnel that ends there.
-    Tunnel([Option<Ipv4Addr>; 2]),
+    /// By way of a tunnel, or of one in another, that ends there.
+    Tunnel([Option<Ipv4Addr>; 3]),
 }
 
 const TUNNEL: Class = Class::Forbidden("a tunnel to an address that is not public");
@@ -356,6 +355,11 @@ fn embedded(ip: Ipv6Addr) -> Embedded {
     let at = |from: usize| {
         let octets = ip.octets();
         Ipv4Addr::new(octets[from], octets[from + 1], octets[from + 2], octets[from + 3])
+    };
+    // ISATAP (RFC 5214), in any network, also in one that is reached through a tunnel.
+    let inner = match ip.segments() {
+        [_, _, _, _, 0 | 0x200, 0x5efe, _, _] => Some(at(12)),
+        _ => None,
     };
     match ip.segments() {
         // The unspecified address and loopback are addresses of their own (RFC 4291, 2.5.5).
@@ -366,11 +370,12 @@ fn embedded(ip: Ipv6Addr) -> Embedded {
         // is shorter, the address is elsewhere and can't be known: `class_v6` refuses it.
         [0x64, 0xff9b, 0 | 1, 0, 0, 0, _, _] => Embedded::Same(at(12)),
         // 6to4 (RFC 3056).
-        [0x2002, ..] => Embedded::Tunnel([Some(at(2)), None]),
+        [0x2002, ..] => Embedded::Tunnel([Some(at(2)), None, inner]),
         // Teredo (RFC 4380): the server, and the client with its bits inverted.
-        [0x2001, 0, ..] => Embedded::Tunnel([Some(at(4)), Some(Ipv4Addr::from_bits(!at(12).to_bits()))]),
-        // ISATAP (RFC 5214), in any network.
-        [_, _, _, _, 0 | 0x200, 0x5efe, _, _] => Embedded::Tunnel([Some(at(12)), None]),
+        [0x2001, 0, ..] => {
+            Embedded::Tunnel([Some(at(4)), Some(Ipv4Addr::from_bits(!at(12).to_bits())), inner])
+        }
+        _ if inner.is_some() => Embedded::Tunnel([inner, None, None]),
         _ => Embedded::None,
     }
 }
@@ -466,6 +471,7 @@ mod tests {
             format!("2001:0:808:808::{:x}:{:x}", !high, !low),
             format!("2600::5efe:{v4}"),
             format!("2600::200:5efe:{v4}"),
+            format!("2002:808:808::5efe:{v4}"),
         ];
         for notation in &tunnels {
             check(notation, if expected == "public" { "public" } else { "forbidden" });
@@ -579,6 +585,11 @@ mod tests {
             (
                 "forbidden",
                 "fe00::1 fe80::1 fe80::a9fe:a9fe febf:ffff::1 fec0::1 feff::1 ff02::1 ff0e::1 ffff::1",
+            ),
+            // A tunnel in a tunnel: only the inner end is not public.
+            (
+                "forbidden",
+                "2002:808:808::5efe:10.0.0.1 2001:0:808:808:0:5efe:7f00:1 2001:0:808:808:200:5efe:7f00:1",
             ),
             // Tunnels inside what is itself not public.
             ("private", "fd00::5efe:8.8.8.8"),
@@ -819,6 +830,146 @@ mod tests {
         check("127.0.0.1:9000", false);
         check("8.8.8.8:9000", true);
         check("[64:ff9b::808:808]:9000", true);
+        check("[2600::5efe:8.8.8.8]:9000", true);
+        // An address of this machine that is public is known only where there is one.
+        let public: [SocketAddr; 1] = ["8.8.8.8:9000".parse().unwrap()];
+        let policy = Policy::new(&config("public", ""), &public);
+        for (address, expected) in [
+            ("8.8.8.8", false),
+            ("::ffff:8.8.8.8", false),
+            ("2002:808:808::1", false),
+            ("2600::5efe:8.8.8.8", false),
+            ("2002:808:809::1", true),
+        ] {
+            let target = SocketAddr::new(address.parse().unwrap(), 9000);
+            let got = policy.check(&Host::Domain("a".into()), &[target], None);
+            assert_eq!(got.is_ok(), expected, "{target}: {got:?}");
+        }
+    }
+
+    /// Of a name that the proxy looks up only what it says itself is known.
+    #[test]
+    fn names_for_the_proxy_are_judged_by_themselves() {
+        let own: [SocketAddr; 1] = ["[::1]:9000".parse().unwrap()];
+        let check = |allow: &str, deny: &str, url: &str, expected: &str| {
+            let policy = Policy::new(&config(allow, deny), &own);
+            let target = target(url, None).unwrap();
+            let got = policy.check_unresolved(&target.host, target.port, None);
+            let got = got.map_or_else(|blocked| blocked.to_string(), |()| "allowed".to_owned());
+            assert!(got.contains(expected), "{url}: {got}");
+        };
+        check("public", "", "http://a.example/", "allowed");
+        check(
+            "private",
+            "",
+            "http://a.example/",
+            "`callbacks.allow: [public]` or `callbacks.allow: [a.example]`",
+        );
+        for name in ["metadata.google.internal", "metadata", "printer.local", "a.home.arpa."] {
+            check("public", "", &format!("http://{name}/"), "`callbacks.allow: [private]` or");
+            check("public private", "", &format!("http://{name}/"), "allowed");
+            check("public private", "private", &format!("http://{name}/"), "is refused by");
+        }
+        check("public metadata", "", "http://metadata/", "allowed");
+        check("public", "", "http://local.example/", "allowed");
+        check("public", "", "http://notlocal/", "`callbacks.allow: [private]` or");
+        check("public", "a.example", "http://a.example/", "is refused by `callbacks.deny: [a.example]`");
+        check("public private", "", "http://localhost:9001/", "allowed");
+        check("public private", "", "http://localhost:9000/", "[::1]:9000 is Standin's own listener");
+        check("public private", "::1/128", "http://a.localhost/", "::1 is refused by");
+        check("public", "", "http://0x7f.1/", "127.0.0.1 is private");
+        check(
+            "public private",
+            "",
+            "http://[::ffff:169.254.169.254]/",
+            "169.254.169.254 is a cloud's metadata",
+        );
+    }
+
+    /// What is no plain address, or name, is refused, or is what it is repaired to.
+    #[test]
+    fn hostile_spellings_of_hosts() {
+        for (host, expected) in [
+            ("\u{2460}27.0.0.1", "127.0.0.1"),
+            ("\u{1d7cf}27.0.0.1", "127.0.0.1"),
+            ("127\u{ff0e}0\u{3002}0\u{ff61}1", "127.0.0.1"),
+            ("127.0.0\u{ad}.1", "127.0.0.1"),
+            ("127.0\u{200b}.0.1", "127.0.0.1"),
+            ("%31%32%37%2e%30%2e0.1", "127.0.0.1"),
+            ("%EF%BC%91%32%37.1", "127.0.0.1"),
+            ("127.0.0.1%2E", "127.0.0.1"),
+            ("127.0.0.1\u{3002}", "127.0.0.1"),
+            ("0x", "0.0.0.0"),
+            ("127.0x1", "127.0.0.1"),
+            ("0X7F.0x000001", "127.0.0.1"),
+            ("00000000000000177.1", "127.0.0.1"),
+            ("[0000:0:0:0:0:ffff:7f00:0001]", "::ffff:127.0.0.1"),
+            ("LOCALHOST%2e", "localhost"),
+            ("\u{24db}ocalhost", "localhost"),
+            ("loc\u{ad}alhost.", "localhost"),
+            ("127.0.0.1.nip.io", "127.0.0.1.nip.io"),
+        ] {
+            let target = target(&format!("http://{host}/"), None).unwrap();
+            let got = target.host.to_string();
+            assert_eq!(got.trim_matches(['[', ']']), address_text(expected), "{host}");
+        }
+        for host in [
+            "127.0.0.256",
+            "256.1",
+            "4294967296",
+            "0x100000000",
+            "1.2.3.4.5",
+            "08.1",
+            "0x7g.1",
+            "127..1",
+            "127.0.0.1%00",
+            "127.0.0.1%0a",
+            "127.0.0.1%09.a",
+            "127.0.0.1%20",
+            "127.0.0.1%2f",
+            "127.0.0.1%23a",
+            "127.0.0.1%3f",
+            "127.0.0.1%40a",
+            "127.0.0.1%5c",
+            "a%25b",
+            "127.0.0.1%",
+            "%",
+            "127.0.0.1:80:80",
+            "127.0.0.1:-1",
+            "[::1",
+            "::1",
+            "[::1]a",
+            "[::1]]",
+            "[[::1]]",
+            "[::1%25lo]",
+            "[::1%lo]",
+            "[v1.a]",
+            "[::127.0.0.1.]",
+            "[::0x7f.1]",
+            "[::ffff:127.1]",
+            "[1:2:3]",
+            "[]",
+            "%5b::1%5d",
+            "a|b",
+            "a<b",
+            "a^b",
+            "\u{2488}0.0.1",
+            "\u{202e}a",
+            "xn--a",
+            "\u{ff05}31",
+            "127.0.0.1\u{2044}a@b",
+        ] {
+            let got = target(&format!("http://{host}/"), None);
+            assert!(got.is_err(), "{host} is {got:?}");
+        }
+    }
+
+    /// As a URL has it.
+    fn address_text(text: &str) -> String {
+        match text.parse::<Ipv6Addr>() {
+            Ok(address) => Host::<String>::Ipv6(address).to_string().trim_matches(['[', ']']).to_owned(),
+            Err(_) => text.to_owned(),
+        }
     }
 
     #[test]
