@@ -349,7 +349,8 @@ enum Refusal {
 impl Operation {
     fn cannot_generate(&self, response: &Described, offer: &Offer, reason: &str) -> Problem {
         let (label, status) = (&self.label, response.status);
-        let detail = format!("{label}, response {status}, {}: {reason}", offer.media);
+        let media = &offer.media;
+        let detail = format!("{label}, response {status}, {media}: {reason}; give the response an example");
         Problem::new(problem::CANNOT_GENERATE, detail)
     }
 

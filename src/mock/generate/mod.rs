@@ -61,7 +61,7 @@ pub struct Impossible {
 impl fmt::Display for Impossible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Impossible { place, why } = self;
-        write!(f, "`{place}`: {why}; give the response an example")
+        write!(f, "`{place}`: {why}")
     }
 }
 
@@ -178,9 +178,9 @@ mod tests {
     #[track_caller]
     fn check_impossible(schema: Json, expected: &str) {
         let validator = validator(schema);
-        let told = format!("{expected}; give the response an example");
-        assert_eq!(fixed(&validator).map_err(|impossible| impossible.to_string()), Err(told.clone()));
-        assert_eq!(random(&validator, moment(1)).map_err(|impossible| impossible.to_string()), Err(told));
+        let expected = Err(expected.to_owned());
+        assert_eq!(fixed(&validator).map_err(|impossible| impossible.to_string()), expected);
+        assert_eq!(random(&validator, moment(1)).map_err(|impossible| impossible.to_string()), expected);
     }
 
     #[test]

@@ -80,10 +80,7 @@ impl<'a> Checker<'a> {
             let Err(reason) = offer.fixed(&making) else { continue };
             let media = described.content.iter().find(|media| media.name == offer.media.as_str());
             let at = media.and_then(|media| media.schema);
-            let message = format!(
-                "no instance can be made of this schema: {}",
-                cut(reason.trim_end_matches("; give the response an example"))
-            );
+            let message = format!("no instance can be made of this schema: {}", cut(&reason));
             let hint = "correct the schema, or give the response an `example`; it answers 500 until then";
             let problem = match at {
                 Some(schema) => schema.problem(Severity::Warning, NO_INSTANCE, message),

@@ -237,7 +237,9 @@ impl<T> Queue<T> {
             let state = entry.and_then(|entry| entry.steps.get(turn.call)).map(|(_, state)| *state);
             matches!(state, Some(State::Due(due)) if due + PATIENCE < now)
         };
-        traffic.waiting.iter().copied().filter(waits_in_vain).collect()
+        let (in_vain, waiting): (Vec<_>, Vec<_>) = traffic.waiting.drain(..).partition(waits_in_vain);
+        traffic.waiting = waiting.into();
+        in_vain
     }
 
     /// The call is tried again after a wait; until then it is not in flight.

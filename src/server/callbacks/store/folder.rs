@@ -369,8 +369,11 @@ fn make(path: &Path) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    // Some file systems know no such thing.
-    let _ = std::fs::File::open(folder)?.sync_all();
+    // Their names, too, are to outlive the machine; some file systems know no such thing.
+    for folder in folder.ancestors().take(2) {
+        let folder = if folder == Path::new("") { Path::new(".") } else { folder };
+        let _ = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+    }
     Ok(())
 }
 
