@@ -217,6 +217,37 @@ async fn a_file_that_is_none_is_set_aside() {
 }
 
 #[tokio::test]
+async fn what_waits_is_kept_again_if_the_folder_goes() {
+    let store = tempfile::tempdir().unwrap();
+    let folder = store.path().join("callbacks");
+    let receiver = Receiver::answering(|call| match call.target.as_str() {
+        "/first" => Reply::new(503, ""),
+        _ => Reply::new(200, ""),
+    })
+    .await;
+    // One waits for its first attempt, one for its second, and one is done but for what follows.
+    let config = "  delay: {min: 0s, max: 1ms}\n  retry: [1h]\n  order: started\n";
+    let standin = serving(&folder, config).await;
+    order(&standin, &receiver.url()).await;
+    receiver.expect(2).await;
+    standin.calls_done(1).await;
+    let shown = standin.calls_that(1, "waiting").await;
+    let waits = shown.iter().find(|call| call["state"] == "waiting").unwrap()["id"].clone();
+    std::fs::remove_dir_all(&folder).unwrap();
+    order(&standin, "http://127.0.0.1:1").await;
+    standin.logs(0, &["callbacks that wait are kept anew"]).await;
+    // What was told before is on the disk when this is answered.
+    order(&standin, "ftp://nowhere").await;
+    kill(standin).await;
+
+    let standin = serving(&folder, config).await;
+    let kept = standin.calls_that(3, "waiting").await;
+    let tried = kept.iter().find(|call| call["id"] == waits);
+    assert_eq!(tried.map(|call| &call["attempts"][0]["code"]), Some(&503.into()), "{kept:?}");
+    assert_eq!(receiver.calls().len(), 2);
+}
+
+#[tokio::test]
 async fn a_folder_is_of_one_process() {
     let store = tempfile::tempdir().unwrap();
     let _standin = serving(store.path(), "").await;

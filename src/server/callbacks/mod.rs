@@ -216,8 +216,8 @@ impl Callbacks {
         let fetch = Arc::new(Fetch::with(files.authorities.clone(), config.proxy.clone()));
         let first = Current::of(config, files, &own, loops.clone(), fetch);
         let (settings, current) = watch::channel(first);
-        let Opened { store, stored } = opened;
-        let mut task = Task::new(current, counts.clone(), observer.clone(), store.clone(), send);
+        let Opened { store, stored, lost } = opened;
+        let mut task = Task::new(current, counts.clone(), observer.clone(), store.clone(), lost, send);
         task.take_up(stored, config);
         let run = Arc::new(Run::new());
         let callbacks = Callbacks {

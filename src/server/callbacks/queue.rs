@@ -322,6 +322,11 @@ impl<T> Queue<T> {
         self.chains.get(&chain).map(|entry| &entry.chain)
     }
 
+    /// The oldest first.
+    pub fn chains(&self) -> impl Iterator<Item = (u64, &T)> {
+        self.chains.iter().map(|(&number, entry)| (number, &entry.chain))
+    }
+
     pub fn flying(&self) -> usize {
         self.flying
     }

@@ -131,6 +131,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Job, Option<usize>), Unreadable> {
 }
 
 impl Note {
+    /// It had its outcome just now.
+    pub fn done() -> Self {
+        Note { done: Some(since_epoch(SystemTime::now())), ..Note::default() }
+    }
+
     pub fn write(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }

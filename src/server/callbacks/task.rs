@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
@@ -52,6 +52,8 @@ pub(super) struct Task<S> {
     observer: Arc<dyn Observer>,
     lanes: Lanes,
     store: Arc<dyn Store>,
+    /// Told when the store has lost what it was told.
+    lost: Arc<Notify>,
     /// Nothing begins any more.
     stopping: bool,
     send: S,
@@ -175,6 +177,7 @@ where
         counts: Arc<Counts>,
         observer: Arc<dyn Observer>,
         store: Arc<dyn Store>,
+        lost: Arc<Notify>,
         send: S,
     ) -> Self {
         let queue = Queue::new(current.borrow().limits);
@@ -192,6 +195,7 @@ where
             observer,
             lanes: Lanes::default(),
             store,
+            lost,
             stopping: false,
             send,
         }
@@ -310,6 +314,7 @@ where
                         }
                     }
                 }
+                () = self.lost.notified() => self.keep_again(),
                 Ok(()) = self.current.changed() => {
                     let limits = self.current.borrow_and_update().limits;
                     self.queue.limit(Instant::now(), limits);
@@ -349,6 +354,40 @@ where
         self.store.close().within(COMMIT).await;
         if let Some(stop) = stop {
             let _ = stop.reply.send(stop.lost);
+        }
+    }
+
+    /// Tells the store all that it should have.
+    fn keep_again(&self) {
+        // What is given up at a stop would look as if it were done.
+        if self.stopping {
+            return;
+        }
+        let mut chains = 0;
+        for (number, going) in self.queue.chains() {
+            self.store.keep(going.name(), saved::write(&going.job, going.again));
+            for call in 0..going.job.chain.calls.len() {
+                let turn = Turn { chain: number, call };
+                if let Some(note) = self.note_of(turn) {
+                    self.store.note(going.name(), call, note.write());
+                }
+            }
+            chains += 1;
+        }
+        tracing::warn!(chains, "callbacks that wait are kept anew");
+    }
+
+    /// How far a call is; none: its turn has not come.
+    fn note_of(&self, turn: Turn) -> Option<Note> {
+        let note = self.tried.get(&turn).map_or_else(Note::default, Tried::note);
+        match self.queue.state(turn)? {
+            queue::State::Behind => None,
+            queue::State::Flying => Some(note),
+            queue::State::Due(due) => {
+                let wait = due.saturating_duration_since(Instant::now());
+                Some(Note { due: SystemTime::now().checked_add(wait).map(since_epoch), ..note })
+            }
+            queue::State::Done => Some(Note::done()),
         }
     }
 
@@ -548,8 +587,7 @@ where
             // What is given up of a chain at a stop is kept.
             true if was_last && !self.stopping => self.store.forget(going.name()),
             true => {
-                let note = Note { done: Some(since_epoch(SystemTime::now())), ..Note::default() };
-                self.store.note(going.name(), turn.call, note.write());
+                self.store.note(going.name(), turn.call, Note::done().write());
             }
             false => {}
         }

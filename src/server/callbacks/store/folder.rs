@@ -4,9 +4,10 @@
 //! that the disk's pace bounds how long an answer waits, and not how many do. While the disk fails, what
 //! is told is tried again; answers don't wait for it then.
 
+use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime};
 
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::{Kept, Store, Stored};
 use crate::diagnostic::{Code, Diagnostic, Severity};
@@ -48,6 +49,10 @@ struct Writer {
     path: PathBuf,
     /// None while it fails.
     database: Option<Database>,
+    /// What was opened last, held so that no other file is taken for it.
+    file: Option<File>,
+    /// Told when that is gone.
+    lost: Arc<Notify>,
     told: Receiver<Told>,
     state: Arc<State>,
     /// Told, and not written.
@@ -55,6 +60,13 @@ struct Writer {
     /// When it failed last.
     failed: Option<Instant>,
     logged: Option<Instant>,
+}
+
+/// A file that is ours.
+struct Opening {
+    database: Database,
+    file: File,
+    stored: Vec<Stored>,
 }
 
 const CHAINS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("chains");
@@ -89,29 +101,35 @@ const LOG: Duration = Duration::from_secs(60);
 impl Folder {
     /// With what is in it. Blocks.
     ///
-    /// A file that is torn is repaired, one that can't be is set aside.
+    /// A file that is torn is repaired, one that can't be is set aside. `lost` is told if that happens again
+    /// later, or if somebody removes the file.
     ///
     /// # Errors
     ///
     /// The folder can't be made or used, or another process uses it.
-    pub fn open(folder: &Path) -> Result<(Folder, Vec<Stored>), Box<Diagnostic>> {
-        Folder::open_within(folder, LOCKED)
+    pub fn open(folder: &Path, lost: Arc<Notify>) -> Result<(Folder, Vec<Stored>), Box<Diagnostic>> {
+        Folder::open_within(folder, lost, LOCKED)
     }
 
-    fn open_within(folder: &Path, locked: Duration) -> Result<(Folder, Vec<Stored>), Box<Diagnostic>> {
+    fn open_within(
+        folder: &Path,
+        lost: Arc<Notify>,
+        locked: Duration,
+    ) -> Result<(Folder, Vec<Stored>), Box<Diagnostic>> {
         let unusable = |why: &dyn std::fmt::Display, hint: &str| {
             let message = format!("`callbacks.store`: {} can't be used: {why}", folder.display());
             Box::new(Diagnostic::new(Severity::Error, UNUSABLE, message).hint(hint))
         };
         let path = folder.join(FILE);
-        let (database, stored) = match open_or_set_aside(&path, locked) {
-            Ok((database, stored)) => (Some(database), stored),
+        let waited = "what waited in it is not sent";
+        let (database, file, stored) = match open_or_set_aside(&path, locked, waited) {
+            Ok(Opening { database, file, stored }) => (Some(database), Some(file), stored),
             Err(DatabaseError::Storage(StorageError::Io(error)))
                 if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
             {
                 // As when it is full later; what is in the file waits for the next start.
                 tracing::error!(file = %path.display(), %error, "callbacks that were kept can't be read now");
-                (None, Vec::new())
+                (None, None, Vec::new())
             }
             Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) => {
                 return Err(unusable(
@@ -127,6 +145,8 @@ impl Folder {
             path,
             failed: database.is_none().then(Instant::now),
             database,
+            file,
+            lost,
             told,
             state: state.clone(),
             batch: Vec::new(),
@@ -282,14 +302,31 @@ impl Writer {
     }
 
     fn write(&mut self) -> Result<(), redb::Error> {
-        let database = match self.database.take() {
-            Some(database) => database,
-            None => open_or_set_aside(&self.path, Duration::ZERO)?.0,
-        };
         // One that failed refuses everything after that, so it is opened anew.
+        let database = match self.database.take().filter(|_| self.has_its_file()) {
+            Some(database) => database,
+            None => self.open_again()?,
+        };
         commit(&database, &self.batch)?;
         self.database = Some(database);
         Ok(())
+    }
+
+    fn open_again(&mut self) -> Result<Database, redb::Error> {
+        let opening = open_or_set_aside(&self.path, Duration::ZERO, "what waits is kept anew")?;
+        if self.file.is_some() && !self.has_its_file() {
+            tracing::warn!(file = %self.path.display(), "a new file of callbacks is begun: the one before is gone");
+            self.lost.notify_one();
+        }
+        self.file = Some(opening.file);
+        Ok(opening.database)
+    }
+
+    /// Whether what was opened is still under its name.
+    fn has_its_file(&self) -> bool {
+        let held = self.file.as_ref().and_then(|file| file.metadata().ok());
+        let named = std::fs::metadata(&self.path).ok();
+        held.zip(named).is_some_and(|(held, named)| (held.dev(), held.ino()) == (named.dev(), named.ino()))
     }
 
     fn written(&mut self) {
@@ -344,10 +381,11 @@ fn commit(database: &Database, batch: &[Told]) -> Result<(), redb::Error> {
     Ok(transaction.commit()?)
 }
 
-fn open_or_set_aside(path: &Path, locked: Duration) -> Result<(Database, Vec<Stored>), DatabaseError> {
-    make(path)?;
+/// `waited`: what becomes of what was in a broken one.
+fn open_or_set_aside(path: &Path, locked: Duration, waited: &str) -> Result<Opening, DatabaseError> {
+    let file = make(path)?;
     let error = match open_unlocked(path, locked) {
-        Ok(opened) => return Ok(opened),
+        Ok((database, stored)) => return Ok(Opening { database, file, stored }),
         Err(error) if is_broken(&error) => error,
         Err(error) => return Err(error),
     };
@@ -358,23 +396,24 @@ fn open_or_set_aside(path: &Path, locked: Duration) -> Result<(Database, Vec<Sto
         file = %path.display(),
         %error,
         aside = %aside.display(),
-        "the file of callbacks is broken and was set aside; those that waited in it are not sent"
+        "the file of callbacks is broken and was set aside; {waited}"
     );
-    make(path)?;
-    open_unlocked(path, locked)
+    let file = make(path)?;
+    let (database, stored) = open_unlocked(path, locked)?;
+    Ok(Opening { database, file, stored })
 }
 
 /// Whoever may not read the process may not read what clients sent it, either.
-fn make(path: &Path) -> io::Result<()> {
+fn make(path: &Path) -> io::Result<File> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(path)?;
     // Their names, too, are to outlive the machine; some file systems know no such thing.
     for folder in folder.ancestors().take(2) {
         let folder = if folder == Path::new("") { Path::new(".") } else { folder };
-        let _ = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
-    Ok(())
+    Ok(file)
 }
 
 /// Waits a while for a process that ends.
@@ -458,7 +497,7 @@ mod tests {
     type Seen = (String, Vec<u8>, Vec<(usize, Vec<u8>)>);
 
     fn open(folder: &Path) -> (Folder, Vec<Seen>) {
-        let (store, stored) = Folder::open(folder).unwrap();
+        let (store, stored) = Folder::open(folder, Arc::default()).unwrap();
         (store, stored.into_iter().map(|stored| (stored.chain, stored.bytes, stored.notes)).collect())
     }
 
@@ -527,8 +566,8 @@ mod tests {
         let forget = |chain: &str| Told::Forget { chain: chain.to_owned() };
         let state = Arc::new(State::default());
         let (path, failed) = (PathBuf::new(), Some(Instant::now()));
-        let mut writer =
-            Writer { path, database: None, told, state, batch: Vec::new(), failed, logged: None };
+        let (database, file, lost, batch, logged) = (None, None, Arc::default(), Vec::new(), None);
+        let mut writer = Writer { path, database, file, lost, told, state, batch, failed, logged };
         for told in [keep("a"), note("b"), keep("c"), note("a"), forget("a"), forget("b"), note("c")] {
             writer.state.behind.fetch_add(told.bytes(), Ordering::Relaxed);
             writer.add(told);
@@ -539,10 +578,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_file_that_goes_while_it_is_used_is_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a").join(FILE);
+        let lost = Arc::new(Notify::new());
+        let (store, _) = Folder::open(path.parent().unwrap(), lost.clone()).unwrap();
+        let keep = async |name: &str| assert!(store.keep(name.to_owned(), Vec::new()).within(SOON).await);
+        keep("a").await;
+        let is_told = async || tokio::time::timeout(Duration::ZERO, lost.notified()).await.is_ok();
+        assert!(!is_told().await);
+        std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+        keep("b").await;
+        assert!(is_told().await);
+        keep("c").await;
+        assert!(!is_told().await);
+        // Another in its place is not written over.
+        std::fs::rename(&path, folder.path().join("aside")).unwrap();
+        std::fs::write(&path, "not a database").unwrap();
+        keep("d").await;
+        assert!(is_told().await);
+        assert!(store.close().within(SOON).await);
+        let names: Vec<_> = open(path.parent().unwrap()).1.into_iter().map(|(name, ..)| name).collect();
+        assert_eq!(names, ["d"]);
+        let files = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+        assert_eq!(files, 2);
+    }
+
+    #[tokio::test]
     async fn a_folder_is_of_one_process() {
         let folder = tempfile::tempdir().unwrap();
         let (_store, _) = open(folder.path());
-        let problem = Folder::open_within(folder.path(), Duration::ZERO).err().unwrap();
+        let problem = Folder::open_within(folder.path(), Arc::default(), Duration::ZERO).err().unwrap();
         assert!(problem.message.ends_with("can't be used: another process uses it"), "{}", problem.message);
     }
 
@@ -551,9 +617,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
-        assert_eq!(Folder::open(&file).err().unwrap().code, UNUSABLE);
+        assert_eq!(Folder::open(&file, Arc::default()).err().unwrap().code, UNUSABLE);
         std::fs::create_dir(folder.path().join(FILE)).unwrap();
-        assert_eq!(Folder::open(folder.path()).err().unwrap().code, UNUSABLE);
+        assert_eq!(Folder::open(folder.path(), Arc::default()).err().unwrap().code, UNUSABLE);
     }
 
     /// Breaks a file with three chains; says how many are there after that, and how many files are aside.

@@ -6,14 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::config;
 use crate::diagnostic::Diagnostic;
 
 mod folder;
 
-/// Chains, and what became of their calls so far.
+/// Chains, and what became of their calls so far. One that loses them says so, and is told all again.
 ///
 /// Delivery is at least once: a chain is kept before its answer is written, and what is lost of the notes
 /// after that sends a call again.
@@ -38,6 +38,8 @@ pub(super) trait Store: Send + Sync + 'static {
 pub struct Opened {
     pub(super) store: Arc<dyn Store>,
     pub(super) stored: Vec<Stored>,
+    /// Told when the store has lost what it was told, and is to be told again.
+    pub(super) lost: Arc<Notify>,
 }
 
 /// A chain that was kept, with the notes on its calls.
@@ -69,14 +71,15 @@ impl Opened {
         match store {
             config::Store::Memory => Ok(Opened::memory()),
             config::Store::Folder(path) => {
-                let (folder, stored) = folder::Folder::open(path)?;
-                Ok(Opened { store: Arc::new(folder), stored })
+                let lost = Arc::new(Notify::new());
+                let (folder, stored) = folder::Folder::open(path, lost.clone())?;
+                Ok(Opened { store: Arc::new(folder), stored, lost })
             }
         }
     }
 
     pub fn memory() -> Opened {
-        Opened { store: Arc::new(Memory), stored: Vec::new() }
+        Opened { store: Arc::new(Memory), stored: Vec::new(), lost: Arc::default() }
     }
 }
 
