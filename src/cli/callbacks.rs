@@ -9,9 +9,10 @@ use std::time::SystemTime;
 
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
+use serde_json::{Value, json};
 use standin::config::{self, Target};
 use standin::diagnostic::nearest;
-use standin::mock::callback::Chain;
+use standin::mock::callback::{Call, Chain, Unresolved};
 use standin::mock::message::Moment;
 use standin::mock::violation::Violation;
 use standin::mock::{Mocks, Trial};
@@ -19,7 +20,7 @@ use standin::server::callbacks::{Callbacks, Client, Files, Observer, Opened, Out
 use tokio::sync::mpsc;
 use url::{Host, Url};
 
-use super::flags::{CallbacksCommand, Send};
+use super::flags::{CallbacksCommand, Format, Send};
 use super::{BROKEN, USAGE, print, report, settings};
 
 /// Names that are listed where one is wrong.
@@ -43,8 +44,8 @@ pub fn callbacks(command: CallbacksCommand) -> ExitCode {
     };
     let sent =
         prepare(&flags, config.callbacks, &compiled.mocks).and_then(|(chain, config)| match flags.dry_run {
-            true => show(&chain),
-            false => send(chain, &config),
+            true => show(&chain, flags.format),
+            false => send(chain, &config, &flags),
         });
     sent.unwrap_or_else(|Wrong { message, hint, code }| {
         eprintln!("error: {}", report::printable(&message));
@@ -83,7 +84,7 @@ fn prepare(
     let operation = &mocks.operations[number];
     if operation.callbacks().next().is_none() {
         return Err(Wrong::usage(format!("{} has no callbacks", operation.label))
-            .hint("`standin routes` shows which operations have some"));
+            .hint("`standin routes` shows which operations have some, `standin check` which were left out"));
     }
     let example = flags.example.as_deref();
     let names: Vec<&str> = operation.examples().flatten().collect();
@@ -196,34 +197,61 @@ fn origin(to: &str) -> Result<Target, Wrong> {
 }
 
 /// What would be sent, but for what says who sends it.
-fn show(chain: &Chain) -> Result<ExitCode, Wrong> {
-    let mut out = String::new();
-    for (index, planned) in chain.calls.iter().enumerate() {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-        let moment = Moment { now: i64::try_from(now).unwrap_or(i64::MAX), seed: fastrand::u64(..) };
-        out.push_str(&format!("# {}\n", report::printable(&planned.callback)));
-        match chain.render(index, moment) {
-            Ok(call) => {
-                out.push_str(&format!("{} {}\n", call.method, report::printable(&call.url)));
-                for (name, value) in &call.headers {
-                    let value = String::from_utf8_lossy(value.as_bytes());
-                    out.push_str(&format!("{name}: {}\n", report::printable(&value)));
-                }
-                if !call.body.is_empty() {
-                    out.push_str(&format!("\n{}\n", report::printable(&String::from_utf8_lossy(&call.body))));
-                }
-            }
-            Err(unresolved) => {
-                out.push_str(&format!("is not sent: {}\n", report::printable(&unresolved.to_string())));
-            }
+fn show(chain: &Chain, format: Format) -> Result<ExitCode, Wrong> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let rendered = chain.calls.iter().enumerate().map(|(index, planned)| {
+        (&*planned.callback, chain.render(index, Moment { now, seed: fastrand::u64(..) }))
+    });
+    match format {
+        Format::Text => print(&rendered.map(|(name, call)| text(name, call)).collect::<String>()),
+        Format::Json => {
+            let calls: Vec<Value> = rendered.map(|(name, call)| object(name, call)).collect();
+            print(&format!("{}\n", json!({ "callbacks": calls })));
         }
-        out.push('\n');
     }
-    print(&out);
     Ok(ExitCode::SUCCESS)
 }
 
-fn send(chain: Chain, config: &config::Callbacks) -> Result<ExitCode, Wrong> {
+fn text(name: &str, call: Result<Call, Unresolved>) -> String {
+    let mut out = format!("# {}\n", report::printable(name));
+    match call {
+        Ok(call) => {
+            out.push_str(&format!("{} {}\n", call.method, report::printable(&call.url)));
+            for (name, value) in &call.headers {
+                let value = String::from_utf8_lossy(value.as_bytes());
+                out.push_str(&format!("{name}: {}\n", report::printable(&value)));
+            }
+            if !call.body.is_empty() {
+                out.push_str(&format!("\n{}\n", report::printable(&String::from_utf8_lossy(&call.body))));
+            }
+        }
+        Err(unresolved) => {
+            out.push_str(&format!("is not sent: {}\n", report::printable(&unresolved.to_string())));
+        }
+    }
+    out.push('\n');
+    out
+}
+
+fn object(name: &str, call: Result<Call, Unresolved>) -> Value {
+    let call = match call {
+        Ok(call) => call,
+        Err(unresolved) => return json!({ "callback": name, "reason": unresolved.to_string() }),
+    };
+    let headers = call.headers.iter().map(
+        |(name, value)| json!({ "name": name.as_str(), "value": String::from_utf8_lossy(value.as_bytes()) }),
+    );
+    json!({
+        "callback": name,
+        "method": call.method.as_str(),
+        "url": call.url,
+        "headers": headers.collect::<Vec<_>>(),
+        "body": String::from_utf8_lossy(&call.body),
+    })
+}
+
+fn send(chain: Chain, config: &config::Callbacks, flags: &Send) -> Result<ExitCode, Wrong> {
     let files = Files::read(config).map_err(|problem| {
         report::print_errors(std::slice::from_ref(&problem));
         Wrong { message: "callbacks can't be sent".to_owned(), hint: None, code: BROKEN }
@@ -235,22 +263,30 @@ fn send(chain: Chain, config: &config::Callbacks) -> Result<ExitCode, Wrong> {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(failed)?;
-    let all = runtime.block_on(async {
+    let records = runtime.block_on(async {
         let (told, heard) = mpsc::unbounded_channel();
         let callbacks = Callbacks::start(config, files, Vec::new(), Arc::new(Ear(told)), Opened::memory());
         // The client would have been whoever types this.
         let client = Client { peer: Some(IpAddr::from(Ipv4Addr::LOCALHOST)), ..Client::default() };
         let calls = chain.calls.len();
-        match callbacks.keep(chain, client, config) {
-            Some(ticket) => {
-                drop(ticket);
-                watch(&callbacks, calls, heard).await
-            }
-            None => false,
-        }
+        let Some(ticket) = callbacks.keep(chain, client, config) else { return Vec::new() };
+        drop(ticket);
+        watch(&callbacks, calls, heard, flags.format).await
     });
     runtime.shutdown_background();
-    Ok(if all { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) })
+    if flags.format == Format::Json {
+        print(&format!("{}\n", json!({ "callbacks": records })));
+    }
+    let is_fine = |record: &Record| {
+        let as_documented =
+            record.violations.is_empty() && !record.attempts.iter().any(|one| one.undocumented);
+        record.outcome == Some(Outcome::Delivered) && (as_documented || !flags.strict)
+    };
+    Ok(if !records.is_empty() && records.iter().all(is_fine) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(BROKEN)
+    })
 }
 
 /// Says that something happened.
@@ -272,21 +308,24 @@ impl Observer for Ear {
     fn violated(&self, _: &str, _: &[Violation]) {}
 }
 
-/// Prints what happens until all calls are done; whether all were delivered.
-async fn watch(callbacks: &Callbacks, calls: usize, mut heard: mpsc::UnboundedReceiver<()>) -> bool {
+/// Waits until all calls are done, and prints what happens.
+async fn watch(
+    callbacks: &Callbacks,
+    calls: usize,
+    mut heard: mpsc::UnboundedReceiver<()>,
+    format: Format,
+) -> Vec<Record> {
     let mut printed: HashMap<String, usize> = HashMap::new();
     loop {
         let mut records = callbacks.recent(None, usize::MAX).await;
         records.sort_by(|one, other| one.id.cmp(&other.id));
-        for record in &records {
+        for record in records.iter().filter(|_| format == Format::Text) {
             let before = printed.entry(record.id.clone()).or_default();
             tell(callbacks, record, before).await;
         }
-        if records.len() >= calls && records.iter().all(|record| record.state == State::Done) {
-            return records.iter().all(|record| record.outcome == Some(Outcome::Delivered));
-        }
-        if heard.recv().await.is_none() {
-            return false;
+        let is_over = records.len() >= calls && records.iter().all(|record| record.state == State::Done);
+        if is_over || heard.recv().await.is_none() {
+            return records;
         }
     }
 }

@@ -146,6 +146,12 @@ pub struct Send {
     /// Print what would be sent, and send nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// What it prints
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: Format,
+    /// Fail also if an answer is not as the document says
+    #[arg(long)]
+    pub strict: bool,
 }
 
 #[derive(Debug, Default, Args)]

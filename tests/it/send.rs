@@ -92,6 +92,32 @@ async fn the_request_is_the_documents_or_as_the_flags_say() {
 }
 
 #[tokio::test]
+async fn a_script_reads_it_as_json() {
+    let read = |stdout: &str| serde_json::from_str::<serde_json::Value>(stdout).unwrap();
+    let args = ["--operation", "createUser", "--format", "json"];
+    let shown = sending("", args).args(["--dry-run"]).exits().await;
+    let first = &read(&shown.is(0).stdout)["callbacks"][0];
+    assert_eq!((&first["callback"], &first["method"]), (&"onCreated".into(), &"POST".into()), "{first}");
+    assert_eq!(first["url"], "http://127.0.0.1:1/hook/7");
+    assert_eq!(first["headers"][0], serde_json::json!({"name": "content-type", "value": "application/json"}));
+    assert_eq!(first["body"], r#"{"hello":"John"}"#);
+    let without = r#"{"cb": ""}"#;
+    let unresolved = sending("", args).file("body.json", without).args(["--dry-run", "--body", "body.json"]);
+    let first = &read(&unresolved.exits().await.is(0).stdout)["callbacks"][0];
+    assert!(first["reason"].as_str().is_some_and(|reason| reason.contains("request.body#/cb")), "{first}");
+
+    let receiver = Receiver::answering(|_| Reply::new(204, "")).await;
+    let sent = || sending("", args).args(["--now", "--to", &receiver.url()]);
+    let done = sent().exits().await;
+    let calls = &read(&done.is(0).stdout)["callbacks"];
+    assert_eq!(calls.as_array().map(Vec::len), Some(2));
+    assert_eq!((&calls[1]["callback"], &calls[1]["outcome"]), (&"onDone".into(), &"delivered".into()));
+    assert_eq!(calls[1]["attempts"][0]["undocumented"], true);
+    // A receiver that answers as nobody said it would.
+    sent().args(["--strict"]).exits().await.is(1);
+}
+
+#[tokio::test]
 async fn where_callbacks_may_not_go_they_do_not_go_by_hand() {
     let receiver = Receiver::start().await;
     let body = format!(r#"{{"cb": "{}"}}"#, receiver.url());
