@@ -88,7 +88,7 @@ fn when<'t>(resolver: &mut Resolver<'t>, value: Value<'t>) -> Option<When<'t>> {
         return None;
     }
     known(resolver, Some(value), &WHEN);
-    let mut found = When::default();
+    let mut found = When { at: value, statuses: Vec::new(), examples: Vec::new() };
     for item in value.get("status").into_iter().flat_map(one_or_more) {
         let text = item.text().unwrap_or_default();
         match StatusPattern::parse(&text).filter(|status| *status != StatusPattern::Default) {

@@ -257,8 +257,9 @@ pub struct Callback<'t> {
 }
 
 /// Which answers a callback goes with; of a list that is empty, all.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct When<'t> {
+    pub at: Value<'t>,
     pub statuses: Vec<StatusPattern>,
     pub examples: Vec<&'t str>,
 }
@@ -302,6 +303,25 @@ impl StatusPattern {
             [class @ b'1'..=b'5', b'X' | b'x', b'X' | b'x'] => Some(StatusPattern::Range(class - b'0')),
             [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9'] => key.parse().ok().map(StatusPattern::Code),
             _ => None,
+        }
+    }
+
+    pub fn covers(self, status: u16) -> bool {
+        match self {
+            StatusPattern::Code(code) => code == status,
+            StatusPattern::Range(class) => u16::from(class) == status / 100,
+            StatusPattern::Default => true,
+        }
+    }
+
+    /// Whether there is a status that both cover.
+    pub fn meets(self, other: StatusPattern) -> bool {
+        match (self, other) {
+            (StatusPattern::Code(code), pattern) | (pattern, StatusPattern::Code(code)) => {
+                pattern.covers(code)
+            }
+            (StatusPattern::Range(one), StatusPattern::Range(other)) => one == other,
+            (StatusPattern::Default, _) | (_, StatusPattern::Default) => true,
         }
     }
 

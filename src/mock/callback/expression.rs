@@ -192,7 +192,7 @@ impl Part {
             return Part::template(key, open, inside);
         }
         let Some((source, _)) = rest[1..].split_once('}') else {
-            return Err(Error::new(open, "`{` without `}`"));
+            return Err(Error::new(open, "`{` without `}`").hint("end the expression with `}`"));
         };
         let runtime = Runtime::parse(source, open + 1)?;
         Ok((Part::runtime(source, runtime), open + 1 + source.len() + 1))
@@ -773,7 +773,7 @@ mod tests {
         check_error("/{$request.query.}", 17, "");
         check_error("/{$request.body#/a~b}", 18, "");
         check_error("/a}", 2, "");
-        check_error("/{$request.query.a", 1, "");
+        check_error("/{$request.query.a", 1, "end the expression with `}`");
         check_error("/{$request.query.{a}}", 17, own);
         check_error("$request.body#/a{$method}", 16, own);
         check_error("/{{ uuid( }}", 8, "");

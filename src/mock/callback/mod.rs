@@ -269,11 +269,7 @@ impl Planned {
 }
 
 fn lists(patterns: &[StatusPattern], status: u16) -> bool {
-    patterns.iter().any(|pattern| match *pattern {
-        StatusPattern::Code(code) => code == status,
-        StatusPattern::Range(class) => u16::from(class) == status / 100,
-        StatusPattern::Default => true,
-    })
+    patterns.iter().any(|pattern| pattern.covers(status))
 }
 
 impl Chain {

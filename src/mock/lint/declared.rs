@@ -6,7 +6,7 @@ use super::CALLBACK_NEVER_SENT;
 use crate::diagnostic::{Code, Report, Severity, nearest, slip};
 use crate::mock::{Operation as Compiled, route};
 use crate::spec::Resolver;
-use crate::spec::document::{Document, Location, Operation, Parameter};
+use crate::spec::document::{Document, Location, Operation, Parameter, StatusPattern, When};
 use crate::tree::{Key, Value};
 
 const SAME_ID: Code = Code("SI0125");
@@ -136,6 +136,13 @@ pub fn refs<'t>(resolver: &mut Resolver<'t>, operation: &Operation<'t>, report: 
 /// Callbacks of which a part, or all for want of a success, is never sent.
 pub fn callbacks(operation: &Operation<'_>, compiled: &Compiled, report: &mut Report) {
     let answers: HashSet<&str> = compiled.exchanges.names(None).collect();
+    for callback in &operation.callbacks {
+        let condition = callback.when.as_ref().filter(|_| compiled.answers());
+        if let Some((place, why, hint)) = condition.and_then(|when| never_holds(when, operation, &answers)) {
+            let message = format!("callback `{}` is never sent: {why}", callback.name);
+            report.push(place.problem(Severity::Warning, CALLBACK_NEVER_SENT, message).hint(hint));
+        }
+    }
     let succeeds = operation.responses.iter().any(|response| {
         let status = response.status.status();
         status.is_success() || status.is_redirection()
@@ -165,4 +172,33 @@ pub fn callbacks(operation: &Operation<'_>, compiled: &Compiled, report: &mut Re
             });
         }
     }
+}
+
+/// Where and why no answer fulfils a condition, and the remedy.
+fn never_holds<'t>(
+    when: &When<'t>,
+    operation: &Operation<'_>,
+    answers: &HashSet<&str>,
+) -> Option<(Value<'t>, String, String)> {
+    let place = |key| when.at.get(key).unwrap_or(when.at);
+    if let Some(first) = when.examples.first()
+        && !when.examples.iter().any(|name| answers.contains(name))
+    {
+        let hint = match nearest(first, answers.iter().copied().take(COMPARED)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("name an example of a response `{first}`"),
+        };
+        return Some((place("example"), format!("no response has an example `{first}`"), hint));
+    }
+    let there: Vec<StatusPattern> = operation.responses.iter().map(|response| response.status).collect();
+    let meets = |asked: &StatusPattern| there.iter().any(|status| status.meets(*asked));
+    if when.statuses.is_empty() || when.statuses.iter().any(meets) {
+        return None;
+    }
+    let listed: Vec<String> = there.iter().take(TOLD).map(|status| format!("`{status}`")).collect();
+    let hint = match listed.is_empty() {
+        true => "describe such a response".to_owned(),
+        false => format!("there are {}", listed.join(", ")),
+    };
+    Some((place("status"), "no response has this status".to_owned(), hint))
 }

@@ -60,7 +60,7 @@ impl Expression {
     /// Parses the expression whose `{{` is at `open`; with it comes where it ends, after its `}}`.
     pub fn parse(text: &str, open: usize) -> Result<(Expression, usize), Error> {
         if !text[open..].contains("}}") {
-            return Err(Error::new(open, "`{{` without `}}`"));
+            return Err(Error::new(open, "`{{` without `}}`").hint("end the template with `}}`"));
         }
         let mut parser = Parser { text, at: open + 2 };
         let alternatives = parser.alternatives()?;
