@@ -12,9 +12,11 @@ pub(super) struct Breaker {
     rests: Option<Rest>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Rest {
-    until: Instant,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rest {
+    /// When the first began of those that followed each other.
+    pub since: Instant,
+    pub until: Instant,
     length: Duration,
 }
 
@@ -45,19 +47,18 @@ impl Breaker {
         *self = Breaker::default();
     }
 
-    /// An attempt failed. Says until when it rests from now on, if that is new.
-    pub fn failed(&mut self, now: Instant) -> Option<Instant> {
+    /// An attempt failed. Says how it rests from now on, if that is new.
+    pub fn failed(&mut self, now: Instant) -> Option<Rest> {
         self.failures = self.failures.saturating_add(1);
-        let length = match self.rests {
+        let (since, length) = match self.rests {
             // One that was in flight when the rest began.
             Some(rest) if now < rest.until => return None,
-            Some(rest) => (rest.length * 2).min(LONGEST),
+            Some(rest) => (rest.since, (rest.length * 2).min(LONGEST)),
             None if self.failures < FAILURES => return None,
-            None => REST,
+            None => (now, REST),
         };
-        let until = now + length;
-        self.rests = Some(Rest { until, length });
-        Some(until)
+        self.rests = Some(Rest { since, until: now + length, length });
+        self.rests
     }
 }
 
@@ -77,7 +78,7 @@ mod tests {
             assert_eq!(breaker.failed(now), None);
         }
         assert_eq!(breaker.room(now, 4), 4);
-        assert_eq!(breaker.failed(now), Some(now + REST));
+        assert_eq!(breaker.failed(now), Some(Rest { since: now, until: now + REST, length: REST }));
         assert_eq!(breaker.room(now, 4), 0);
     }
 
@@ -92,9 +93,10 @@ mod tests {
         let mut then = now + REST;
         assert_eq!(breaker.room(then, 4), 1);
         for seconds in [20, 40, 80, 120, 120] {
-            let until = then + Duration::from_secs(seconds);
-            assert_eq!(breaker.failed(then), Some(until));
-            then = until;
+            let length = Duration::from_secs(seconds);
+            let rest = Rest { since: now, until: then + length, length };
+            assert_eq!(breaker.failed(then), Some(rest));
+            then = rest.until;
         }
         breaker.answered();
         assert_eq!(breaker.room(then, 4), 4);

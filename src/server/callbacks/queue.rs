@@ -229,13 +229,14 @@ impl<T> Queue<T> {
     pub fn failed(&mut self, now: Instant, turn: Turn) -> Vec<Turn> {
         let Some(lane) = self.lane(turn) else { return Vec::new() };
         let Some(traffic) = self.lanes.get_mut(&lane) else { return Vec::new() };
-        let Some(until) = traffic.breaker.failed(now) else { return Vec::new() };
-        self.rests.push(Reverse((until, lane)));
+        let Some(rest) = traffic.breaker.failed(now) else { return Vec::new() };
+        self.rests.push(Reverse((rest.until, lane)));
         let chains = &self.chains;
         let waits_in_vain = |turn: &Turn| {
             let entry = chains.get(&turn.chain);
             let state = entry.and_then(|entry| entry.steps.get(turn.call)).map(|(_, state)| *state);
-            matches!(state, Some(State::Due(due)) if due + PATIENCE < now)
+            // What was due before was in a row that went on, or was paused.
+            matches!(state, Some(State::Due(due)) if due.max(rest.since) + PATIENCE < now)
         };
         let (in_vain, waiting): (Vec<_>, Vec<_>) = traffic.waiting.drain(..).partition(waits_in_vain);
         traffic.waiting = waiting.into();
@@ -706,10 +707,31 @@ mod tests {
             given_up = queue.failed(then, one);
             queue.finished(then, one);
         }
-        assert!(then > now + PATIENCE);
+        // Ten failures at once, and a rest at least that long.
+        assert!(then > now + SECOND + PATIENCE);
         for one in given_up {
             queue.finished(then, one);
         }
         assert_eq!((queue.calls().count(), queue.lanes.len()), (0, 1));
+    }
+
+    /// As a long row of one receiver does that is gone for a moment.
+    #[test]
+    fn what_was_due_long_before_its_receiver_rests_is_not_given_up_for_that() {
+        let (mut queue, now) = queue(99, 1);
+        for _ in 0..20 {
+            queue.push(now, Order::Finished, steps("a"), "");
+        }
+        let then = now + 2 * PATIENCE;
+        for _ in 0..10 {
+            let one = queue.next(then).unwrap();
+            assert_eq!(queue.failed(then, one), []);
+            queue.again(then, one, SECOND);
+        }
+        check(&mut queue, then + 9 * SECOND, &[]);
+        let one = queue.next(then + 10 * SECOND).unwrap();
+        queue.answered(one);
+        queue.finished(then + 10 * SECOND, one);
+        assert_eq!(queue.calls().count(), 19);
     }
 }
