@@ -283,14 +283,15 @@ fn through(page: &Page) -> Result<reqwest::Proxy, Failure> {
 /// A system's resolver may take half a minute to give a name up, and its thread can't be stopped: a name that
 /// nobody answers for has one turn at most, however often it is asked for.
 struct Lookups {
-    /// Each has a thread.
+    /// Each has a thread. Twice as many as callbacks go out at once: who waits for a name gives up before its
+    /// thread does.
     turns: Semaphore,
     going: Mutex<BTreeMap<String, watch::Receiver<Option<Found>>>>,
 }
 
 type Found = Result<Arc<[IpAddr]>, Arc<str>>;
 
-static LOOKUPS: Lookups = Lookups::new(32);
+static LOOKUPS: Lookups = Lookups::new(128);
 
 /// For one name, and for its turn.
 const LOOKUP: Duration = Duration::from_secs(5);

@@ -524,6 +524,32 @@ async fn a_black_hole_delays_nobody_else() {
     gate.open();
 }
 
+/// More of them than there are places: those that answer keep a quarter.
+#[tokio::test]
+async fn many_black_holes_delay_nobody_who_answers() {
+    let gate = Gate::closed();
+    let mut holes = Vec::new();
+    for _ in 0..12 {
+        let held = gate.clone();
+        holes.push(Receiver::answering(move |_| Reply::new(200, "").after(&held)).await);
+    }
+    let healthy = Receiver::start().await;
+    let config = "callbacks: {delay: 0s, timeout: 1h, concurrency: 8, per_host: 2}\n";
+    let standin = serving(&orders(&to_query("a", "")), config).await;
+    order(&standin, &healthy.url()).await;
+    standin.counts(1.0, "standin_callbacks_total", &[("outcome", "delivered")]).await;
+    for hole in &holes {
+        order(&standin, &hole.url()).await;
+    }
+    for _ in 0..20 {
+        order(&standin, &healthy.url()).await;
+    }
+    healthy.expect(21).await;
+    let held: usize = holes.iter().map(|hole| hole.calls().len()).sum();
+    assert!(held <= 6, "{held}");
+    gate.open();
+}
+
 #[tokio::test]
 async fn a_receivers_answer_that_is_not_as_the_document_says_is_told() {
     let answers = "responses: {'200': {description: ok, headers: {X-Ok: {required: true, schema: {type: integer}}}, \

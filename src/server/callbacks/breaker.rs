@@ -9,6 +9,8 @@ use tokio::time::Instant;
 pub(super) struct Breaker {
     /// Attempts in a row that failed.
     failures: u32,
+    /// The last attempt was answered.
+    answers: bool,
     rests: Option<Rest>,
 }
 
@@ -29,8 +31,13 @@ const REST: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(120);
 
 impl Breaker {
-    pub fn is_well(&self) -> bool {
-        self.failures == 0
+    /// Nothing is known of it.
+    pub fn is_new(&self) -> bool {
+        self.failures == 0 && !self.answers
+    }
+
+    pub fn answers(&self) -> bool {
+        self.answers
     }
 
     /// How many calls may be in flight now, of `per_host`: after a rest one, to see how it does.
@@ -44,12 +51,13 @@ impl Breaker {
 
     /// It answered, whatever it said.
     pub fn answered(&mut self) {
-        *self = Breaker::default();
+        *self = Breaker { answers: true, ..Breaker::default() };
     }
 
     /// An attempt failed. Says how it rests from now on, if that is new.
     pub fn failed(&mut self, now: Instant) -> Option<Rest> {
         self.failures = self.failures.saturating_add(1);
+        self.answers = false;
         let (since, length) = match self.rests {
             // One that was in flight when the rest began.
             Some(rest) if now < rest.until => return None,
@@ -73,7 +81,7 @@ mod tests {
             assert_eq!(breaker.failed(now), None);
         }
         breaker.answered();
-        assert!(breaker.is_well());
+        assert!(breaker.answers());
         for _ in 0..9 {
             assert_eq!(breaker.failed(now), None);
         }

@@ -37,6 +37,8 @@ mod sender;
 
 mod queue;
 
+mod lanes;
+
 mod breaker;
 
 mod retry;

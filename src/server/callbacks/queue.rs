@@ -1,57 +1,30 @@
 //! Which call goes out next, and when: the order of a chain, the bounds, and fairness between
 //! receivers.
 //!
-//! No IO and no clock: `now` comes in, and [`Queue::next`] says what to send. A call that is due
-//! waits in the lane of its receiver, so a dead receiver fills its own lane and nobody else's;
-//! lanes take turns.
+//! No IO and no clock: `now` comes in, and [`Queue::next`] says what to send.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::breaker::Breaker;
+use super::lanes::Lanes;
+pub(super) use super::lanes::{Lane, Limits, Turn};
 use crate::config::Order;
 
 /// Chains that are not done, each with what its owner needs to know of it.
 pub(super) struct Queue<T> {
-    limits: Limits,
     /// By number: the oldest first.
     chains: BTreeMap<u64, Entry<T>>,
     numbered: u64,
     timers: BinaryHeap<Reverse<(Instant, Turn)>>,
     /// Due, without a receiver: they need no room.
     nowhere: VecDeque<Turn>,
-    /// Receivers with calls that are due or in flight, and some that failed not long ago.
-    lanes: HashMap<Lane, Traffic>,
-    /// When rests of receivers end.
-    rests: BinaryHeap<Reverse<(Instant, Lane)>>,
-    /// Lanes with a call to send and room to send it, by turns.
-    ready: VecDeque<Lane>,
-    flying: usize,
+    /// What is due and has a receiver.
+    lanes: Lanes,
     /// Nothing goes out.
     paused: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limits {
-    /// Calls in flight at once.
-    pub concurrency: usize,
-    /// Calls in flight at once to one receiver.
-    pub per_host: usize,
-}
-
-/// A receiver: `host:port`.
-pub(super) type Lane = Arc<str>;
-
-/// One call of one chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Turn {
-    /// The number of its chain, counted from 1.
-    pub chain: u64,
-    pub call: usize,
 }
 
 #[derive(Debug)]
@@ -88,37 +61,20 @@ pub(super) struct Entry<T> {
     steps: Box<[(Step, State)]>,
 }
 
-struct Traffic {
-    waiting: VecDeque<Turn>,
-    flying: usize,
-    /// It is in `ready`.
-    listed: bool,
-    breaker: Breaker,
-    touched: Instant,
-}
-
 /// A document may say any wait; a clock can't go on for ever.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// A call that is due waits so long for a receiver that rests.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
-/// Receivers without calls whose failures are remembered, and for how long.
-const REMEMBERED: usize = 1024;
-const MEMORY: Duration = Duration::from_secs(10 * 60);
-
 impl<T> Queue<T> {
     pub fn new(limits: Limits) -> Self {
         Queue {
-            limits,
             chains: BTreeMap::new(),
             numbered: 0,
             timers: BinaryHeap::new(),
             nowhere: VecDeque::new(),
-            lanes: HashMap::new(),
-            rests: BinaryHeap::new(),
-            ready: VecDeque::new(),
-            flying: 0,
+            lanes: Lanes::new(limits),
             paused: false,
         }
     }
@@ -188,13 +144,7 @@ impl<T> Queue<T> {
             self.timers.pop();
             self.line_up(now, due, turn);
         }
-        while self.rests.peek().is_some_and(|Reverse((until, _))| *until <= now) {
-            let Some(Reverse((_, lane))) = self.rests.pop() else { break };
-            if let Some(traffic) = self.lanes.get_mut(&lane) {
-                traffic.list(now, &lane, &self.limits, &mut self.ready);
-            }
-        }
-        let turn = self.nowhere.pop_front().or_else(|| self.take_from_a_lane(now))?;
+        let turn = self.nowhere.pop_front().or_else(|| self.lanes.next(now))?;
         if self.set(turn, State::Flying)? == Order::Started {
             // Only what is behind is scheduled, so an attempt after the first changes nothing here.
             self.schedule(now, Turn { call: turn.call + 1, ..turn });
@@ -213,14 +163,13 @@ impl<T> Queue<T> {
             return None;
         }
         let timer = self.timers.peek().map(|Reverse((due, _))| *due);
-        let rest = self.rests.peek().map(|Reverse((until, _))| *until);
-        timer.into_iter().chain(rest).min()
+        timer.into_iter().chain(self.lanes.wake()).min()
     }
 
     /// The receiver of a call that is in flight answered.
     pub fn answered(&mut self, turn: Turn) {
-        if let Some(traffic) = self.lane(turn).and_then(|lane| self.lanes.get_mut(&lane)) {
-            traffic.breaker.answered();
+        if let Some(lane) = self.lane(turn) {
+            self.lanes.answered(&lane);
         }
     }
 
@@ -228,9 +177,7 @@ impl<T> Queue<T> {
     /// are not to wait any longer.
     pub fn failed(&mut self, now: Instant, turn: Turn) -> Vec<Turn> {
         let Some(lane) = self.lane(turn) else { return Vec::new() };
-        let Some(traffic) = self.lanes.get_mut(&lane) else { return Vec::new() };
-        let Some(rest) = traffic.breaker.failed(now) else { return Vec::new() };
-        self.rests.push(Reverse((rest.until, lane)));
+        let Some(rest) = self.lanes.failed(now, &lane) else { return Vec::new() };
         let chains = &self.chains;
         let waits_in_vain = |turn: &Turn| {
             let entry = chains.get(&turn.chain);
@@ -238,9 +185,7 @@ impl<T> Queue<T> {
             // What was due before was in a row that went on, or was paused.
             matches!(state, Some(State::Due(due)) if due.max(rest.since) + PATIENCE < now)
         };
-        let (in_vain, waiting): (Vec<_>, Vec<_>) = traffic.waiting.drain(..).partition(waits_in_vain);
-        traffic.waiting = waiting.into();
-        in_vain
+        self.lanes.take_out(&lane, waits_in_vain)
     }
 
     /// The call is tried again after a wait; until then it is not in flight.
@@ -250,7 +195,7 @@ impl<T> Queue<T> {
             return;
         }
         if let Some(lane) = self.lane(turn) {
-            self.leave(now, &lane);
+            self.lanes.leave(now, &lane);
         }
         self.timers.push(Reverse((due, turn)));
     }
@@ -270,12 +215,8 @@ impl<T> Queue<T> {
         let before = self.state(turn)?;
         let order = self.set(turn, State::Done)?;
         match (before, self.lane(turn)) {
-            (State::Flying, Some(lane)) => self.leave(now, &lane),
-            (State::Due(_), Some(lane)) => {
-                if let Some(traffic) = self.lanes.get_mut(&lane) {
-                    traffic.waiting.retain(|waiting| *waiting != turn);
-                }
-            }
+            (State::Flying, Some(lane)) => self.lanes.leave(now, &lane),
+            (State::Due(_), Some(lane)) => drop(self.lanes.take_out(&lane, |waiting| *waiting == turn)),
             _ => {}
         }
         // What follows waits for what is before it, so nothing follows what is behind another call.
@@ -292,14 +233,8 @@ impl<T> Queue<T> {
     /// Gives up every call that is not in flight, and says which.
     pub fn cancel(&mut self) -> Vec<Turn> {
         self.timers.clear();
-        self.rests.clear();
         self.nowhere.clear();
-        self.ready.clear();
-        self.lanes.retain(|_, traffic| {
-            traffic.waiting.clear();
-            traffic.listed = false;
-            traffic.flying > 0
-        });
+        self.lanes.clear();
         let mut cancelled = Vec::new();
         for (&chain, entry) in &mut self.chains {
             for (call, (_, state)) in entry.steps.iter_mut().enumerate() {
@@ -313,10 +248,7 @@ impl<T> Queue<T> {
     }
 
     pub fn limit(&mut self, now: Instant, limits: Limits) {
-        self.limits = limits;
-        for (lane, traffic) in &mut self.lanes {
-            traffic.list(now, lane, &limits, &mut self.ready);
-        }
+        self.lanes.limit(now, limits);
     }
 
     pub fn get(&self, chain: u64) -> Option<&T> {
@@ -329,7 +261,7 @@ impl<T> Queue<T> {
     }
 
     pub fn flying(&self) -> usize {
-        self.flying
+        self.lanes.flying()
     }
 
     /// When the oldest chain that is not done began.
@@ -371,43 +303,7 @@ impl<T> Queue<T> {
             self.nowhere.push_back(turn);
             return;
         };
-        let traffic = self.lanes.entry(lane.clone()).or_insert_with(|| Traffic::new(now));
-        traffic.waiting.push_back(turn);
-        traffic.list(now, lane, &self.limits, &mut self.ready);
-    }
-
-    fn take_from_a_lane(&mut self, now: Instant) -> Option<Turn> {
-        while self.flying < self.limits.concurrency {
-            let lane = self.ready.pop_front()?;
-            let Some(traffic) = self.lanes.get_mut(&lane) else { continue };
-            traffic.listed = false;
-            if !traffic.has_room(now, &self.limits) {
-                continue;
-            }
-            let Some(turn) = traffic.waiting.pop_front() else { continue };
-            traffic.flying += 1;
-            self.flying += 1;
-            traffic.list(now, &lane, &self.limits, &mut self.ready);
-            return Some(turn);
-        }
-        None
-    }
-
-    fn leave(&mut self, now: Instant, lane: &Lane) {
-        self.flying -= 1;
-        let Some(traffic) = self.lanes.get_mut(lane) else { return };
-        traffic.flying -= 1;
-        traffic.touched = now;
-        traffic.list(now, lane, &self.limits, &mut self.ready);
-        let idle = traffic.is_idle();
-        if idle && traffic.breaker.is_well() {
-            self.lanes.remove(lane);
-        } else if idle && self.lanes.len() > REMEMBERED {
-            self.lanes.retain(|_, traffic| !traffic.is_idle() || traffic.touched + MEMORY > now);
-            if self.lanes.len() > 2 * REMEMBERED {
-                self.lanes.retain(|_, traffic| !traffic.is_idle());
-            }
-        }
+        self.lanes.line_up(now, lane, turn);
     }
 
     pub fn state(&self, turn: Turn) -> Option<State> {
@@ -423,29 +319,6 @@ impl<T> Queue<T> {
         let (_, state) = entry.steps.get_mut(turn.call)?;
         *state = new;
         Some(entry.order)
-    }
-}
-
-impl Traffic {
-    fn new(now: Instant) -> Self {
-        let (waiting, breaker) = (VecDeque::new(), Breaker::default());
-        Traffic { waiting, flying: 0, listed: false, breaker, touched: now }
-    }
-
-    fn is_idle(&self) -> bool {
-        self.flying == 0 && self.waiting.is_empty()
-    }
-
-    fn has_room(&self, now: Instant, limits: &Limits) -> bool {
-        self.flying < self.breaker.room(now, limits.per_host)
-    }
-
-    /// Puts itself at the end of the row of lanes, if it has a call to send and room for it.
-    fn list(&mut self, now: Instant, lane: &Lane, limits: &Limits, ready: &mut VecDeque<Lane>) {
-        if !self.listed && !self.waiting.is_empty() && self.has_room(now, limits) {
-            self.listed = true;
-            ready.push_back(lane.clone());
-        }
     }
 }
 
@@ -502,7 +375,7 @@ mod tests {
         check(&mut queue, now + 60 * SECOND, &[]);
         check(&mut queue, now + 61 * SECOND, &[(1, 1)]);
         assert_eq!(queue.finished(now + 61 * SECOND, turn(1, 1)), Some("chain"));
-        assert_eq!((queue.calls().count(), queue.lanes.len(), queue.flying), (0, 0, 0));
+        assert_eq!((queue.calls().count(), queue.flying()), (0, 0));
     }
 
     #[test]
@@ -612,7 +485,7 @@ mod tests {
         assert_eq!(queue.finished(now, turn(1, 0)), None);
         check(&mut queue, now + SECOND, &[(1, 2)]);
         assert_eq!(queue.finished(now, turn(1, 2)), Some("chain"));
-        assert_eq!((queue.flying, queue.lanes.len()), (0, 0));
+        assert_eq!(queue.flying(), 0);
     }
 
     #[test]
@@ -712,7 +585,7 @@ mod tests {
         for one in given_up {
             queue.finished(then, one);
         }
-        assert_eq!((queue.calls().count(), queue.lanes.len()), (0, 1));
+        assert_eq!(queue.calls().count(), 0);
     }
 
     /// As a long row of one receiver does that is gone for a moment.

@@ -50,7 +50,7 @@ pub(super) struct Task<S> {
     kept: usize,
     counts: Arc<Counts>,
     observer: Arc<dyn Observer>,
-    lanes: Lanes,
+    lanes: LastLane,
     store: Arc<dyn Store>,
     /// Told when the store has lost what it was told.
     lost: Arc<Notify>,
@@ -193,7 +193,7 @@ where
             kept: 0,
             counts,
             observer,
-            lanes: Lanes::default(),
+            lanes: LastLane::default(),
             store,
             lost,
             stopping: false,
@@ -789,7 +789,7 @@ impl Tried {
 fn steps<'j>(
     job: &'j Job,
     base: Option<&'j url::Url>,
-    lanes: &'j mut Lanes,
+    lanes: &'j mut LastLane,
 ) -> impl Iterator<Item = Step> + 'j {
     job.chain.calls.iter().zip(&job.pace.waits).map(move |(planned, wait)| Step {
         wait: *wait,
@@ -850,9 +850,9 @@ fn shown(going: queue::State) -> State {
 
 /// The last receiver, since most calls go to one: `scheme://authority` as it was written, and its lane.
 #[derive(Default)]
-struct Lanes(Option<(String, queue::Lane)>);
+struct LastLane(Option<(String, queue::Lane)>);
 
-impl Lanes {
+impl LastLane {
     /// The receiver of a URL that is not rendered yet. Those whose receiver is not known share a lane.
     fn of(&mut self, url: &str, base: Option<&url::Url>) -> queue::Lane {
         let ends = |rest: &str| rest.is_empty() || rest.starts_with(['/', '?', '#']);
