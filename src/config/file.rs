@@ -829,7 +829,7 @@ log: {format: json, level: "warn,standin=debug"}
         check("threads: many", "c:1:10: `threads`: `many` is no whole number; write a number such as `4`");
         check(
             "admin: {token: 123}",
-            "c:1:16: `admin.token`: expected a string, found `123`; put it into quotes",
+            "c:1:16: `admin.token`: expected a string, found a number; put it into quotes",
         );
         check("callbacks: {allow: peer}", "c:1:20: `callbacks.allow`: expected a list, found `peer`");
         check("listen: [null]", "c:1:10: `listen[0]`: expected a value, found nothing");
@@ -1028,6 +1028,22 @@ log: {format: json, level: "warn,standin=debug"}
             "admin: {token: 'a secret'}",
             "c:1:16: `admin.token`: a token is visible ASCII characters without spaces",
         );
+    }
+
+    #[test]
+    fn the_line_of_a_secret_is_not_shown() {
+        for (yaml, shown) in [
+            ("admin:\n  token: 'se cret'", false),
+            ("callbacks:\n  secret: secret", false),
+            ("callbacks:\n  secret:\n  - secret", false),
+            ("callbacks: {secret: 5}", false),
+            ("callbacks: {proxy: 'ftp://me:secret@a'}", false),
+            ("specs:\n  - source: 'http://me:secret@a:99999/b'", false),
+            ("callbacks: {store: 'redis://secret'}", true),
+        ] {
+            let problems = parse("c", yaml, &environment, Path::new("/etc/standin")).unwrap_err();
+            assert_eq!(!problems[0].place.as_ref().unwrap().text.is_empty(), shown, "{yaml}");
+        }
     }
 
     #[test]

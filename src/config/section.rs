@@ -100,11 +100,10 @@ impl<'t> Item<'t> {
         match self.value.kind() {
             Kind::String(text) => self.read(text, read),
             Kind::Number(_) | Kind::Bool(_) => {
-                let text = self.value.text().unwrap_or_default();
-                self.refuse(
-                    Problem::value(format!("expected a string, found {}", quoted(&text)))
-                        .hint("put it into quotes"),
-                );
+                let text = self.value.text().filter(|_| !self.is_secret());
+                let found = text.map_or_else(|| "a number".to_owned(), |text| quoted(&text));
+                let problem = Problem::value(format!("expected a string, found {found}"));
+                self.refuse(problem.hint("put it into quotes"));
                 None
             }
             _ => self.expected("a string"),
@@ -125,7 +124,18 @@ impl<'t> Item<'t> {
 
     /// Adds a problem with this value.
     pub(super) fn refuse(&self, problem: Problem) {
-        self.reader.report(problem.of(&self.name).at(self.value.place()));
+        let mut place = self.value.place();
+        if self.is_secret() {
+            place.text.clear();
+        }
+        self.reader.report(problem.of(&self.name).at(place));
+    }
+
+    /// Messages end in logs, which others read.
+    fn is_secret(&self) -> bool {
+        let key = self.name.split('[').next().and_then(|name| name.rsplit('.').next());
+        let has_login = |text: Cow<'_, str>| text.contains("://") && text.contains('@');
+        matches!(key, Some("secret" | "token")) || self.value.text().is_some_and(has_login)
     }
 
     fn read<T>(&self, text: &str, read: impl FnOnce(&str) -> Result<T, Problem>) -> Option<T> {

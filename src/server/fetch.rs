@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
@@ -69,6 +69,7 @@ pub enum Body {
 #[derive(Debug, Clone)]
 pub struct Sent {
     pub status: StatusCode,
+    /// As many as a connection's buffer takes, 400 KB, before they are [`Sent::cut`].
     pub headers: HeaderMap,
     /// The body's beginning, up to 64 KiB.
     pub body: Bytes,
@@ -129,6 +130,39 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 /// How long a connection is kept without use.
 const IDLE: Duration = Duration::from_secs(30);
+
+/// What a field takes besides its text.
+const FIELD: usize = 128;
+
+impl Sent {
+    /// What it takes of memory, about.
+    pub fn bytes(&self) -> usize {
+        self.headers.iter().map(|(name, value)| cost(name, value)).sum::<usize>() + self.body.len()
+    }
+
+    /// Keeps the beginning, so many bytes of fields and of the body, in memory of its own: what a connection
+    /// read into is large, and its parts keep the whole.
+    pub fn cut(&mut self, fields: usize, body: usize) {
+        self.whole &= self.body.len() <= body;
+        self.body = Bytes::copy_from_slice(&self.body[..self.body.len().min(body)]);
+        let mut left = fields;
+        let fits = |(name, value): &(&HeaderName, &HeaderValue)| match left.checked_sub(cost(name, value)) {
+            Some(rest) => {
+                left = rest;
+                true
+            }
+            None => false,
+        };
+        let own = |(name, value): (&HeaderName, &HeaderValue)| {
+            Some((name.clone(), HeaderValue::from_bytes(value.as_bytes()).ok()?))
+        };
+        self.headers = self.headers.iter().take_while(fits).filter_map(own).collect();
+    }
+}
+
+fn cost(name: &HeaderName, value: &HeaderValue) -> usize {
+    FIELD + name.as_str().len() + value.len()
+}
 
 impl Default for Fetch {
     fn default() -> Self {

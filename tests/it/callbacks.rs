@@ -491,6 +491,25 @@ async fn what_may_pass_is_tried_again_with_the_same_bytes_and_name() {
     assert_eq!(done["id"].as_str(), calls[0].header("webhook-id"));
 }
 
+/// Each goes to its own client's host.
+#[tokio::test]
+async fn a_dead_client_delays_no_other_whose_url_is_relative() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let hole = Receiver::answering(move |_| Reply::new(200, "").after(&held)).await;
+    let healthy = Receiver::start().await;
+    let config = "callbacks: {delay: 1ms, timeout: 1h, per_host: 1}\n";
+    let standin = serving(&orders(&callback("a", "/relative", "{}", "")), config).await;
+    for receiver in [&hole, &hole, &healthy] {
+        let host = receiver.url().split_off("http://".len());
+        let request = post("/orders/7", "{}").header("host", &host);
+        assert_eq!(standin.send(request).await.status, 201);
+    }
+    assert_eq!(targets(&healthy.expect(1).await), ["/relative"]);
+    assert_eq!(hole.calls().len(), 1);
+    gate.open();
+}
+
 /// With the default bounds: it has its four places, and the others have theirs.
 #[tokio::test]
 async fn a_black_hole_delays_nobody_else() {

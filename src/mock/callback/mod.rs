@@ -288,6 +288,11 @@ impl Chain {
         fixed + kept + urls + fields(headers) + fields(response_headers)
     }
 
+    /// What relative URLs are relative to: the client's request, `http://host/path`.
+    pub fn base(&self) -> String {
+        self.kept.url()
+    }
+
     /// All of its calls go to one URL, whatever their keys say.
     pub fn redirect(&mut self, url: &str) {
         for planned in &mut self.calls {

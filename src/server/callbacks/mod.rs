@@ -162,7 +162,15 @@ const NO_MEMORY: &str = "what waits fills the memory for it; `callbacks.memory` 
 const COMMIT: Duration = Duration::from_secs(5);
 
 /// Calls that were not sent, by operation.
-pub type Lost = Vec<(Arc<str>, usize)>;
+type Lost = Vec<(Arc<str>, usize)>;
+
+/// What a stop left.
+#[derive(Debug, Default, PartialEq)]
+struct Stopped {
+    /// The next process sends it.
+    kept: Lost,
+    lost: Lost,
+}
 
 impl Callbacks {
     /// Starts the queue's task on the current runtime. `own` is what Standin listens on.
@@ -318,25 +326,22 @@ impl Callbacks {
     /// Sends nothing more, waits for what is in flight until `deadline`, and ends the task. Says in the log
     /// what was not sent.
     pub async fn stop(&self, deadline: Instant) {
-        for (operation, callbacks) in self.drain(deadline).await {
-            match self.store.outlives() {
-                true => tracing::info!(
-                    operation = &*operation,
-                    callbacks,
-                    "callbacks are kept for the next start"
-                ),
-                false => tracing::warn!(operation = &*operation, callbacks, "callbacks were not sent"),
-            }
+        let Stopped { kept, lost } = self.drain(deadline).await;
+        for (operation, callbacks) in kept {
+            tracing::info!(operation = &*operation, callbacks, "callbacks are kept for the next start");
+        }
+        for (operation, callbacks) in lost {
+            tracing::warn!(operation = &*operation, callbacks, "callbacks were not sent");
         }
     }
 
-    /// Returns the calls that were not sent. If nothing keeps them, they are counted as cancelled.
-    async fn drain(&self, deadline: Instant) -> Lost {
-        let (reply, lost) = oneshot::channel();
+    /// Returns the calls that were not sent. Those that nothing keeps are counted as cancelled.
+    async fn drain(&self, deadline: Instant) -> Stopped {
+        let (reply, stopped) = oneshot::channel();
         if self.questions.send(Question::Drain { deadline, reply }).await.is_err() {
-            return Lost::new();
+            return Stopped::default();
         }
-        lost.await.unwrap_or_default()
+        stopped.await.unwrap_or_default()
     }
 
     /// The newest first: those that wait or are in flight, then those that are done.
@@ -679,7 +684,8 @@ mod tests {
         let drain = tokio::spawn(async move { callbacks.drain(deadline).await });
         until(|| bench.heard.0.lock().unwrap().len() == 3).await;
         bench.land.add_permits(2);
-        assert_eq!(drain.await.unwrap(), [("one".into(), 2), ("two".into(), 1)]);
+        let lost = vec![("one".into(), 2), ("two".into(), 1)];
+        assert_eq!(drain.await.unwrap(), Stopped { kept: Lost::new(), lost });
         let heard = bench.heard.0.lock().unwrap().clone();
         assert_eq!(heard.iter().filter(|(_, outcome)| *outcome == Outcome::Delivered).count(), 2);
         bench.enqueue("late", "a", 9);
@@ -692,7 +698,7 @@ mod tests {
         let bench = bench(9);
         bench.enqueue("op", "a", 9);
         until(|| bench.callbacks.in_flight() == 1).await;
-        assert_eq!(bench.callbacks.drain(Instant::now()).await, []);
+        assert_eq!(bench.callbacks.drain(Instant::now()).await, Stopped::default());
         bench.heard(&[("op 1", Outcome::Cancelled)]);
     }
 

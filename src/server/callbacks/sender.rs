@@ -32,6 +32,9 @@ pub(super) struct Settings {
     pub loops: Arc<Loops>,
 }
 
+/// Bytes of an answer's fields that are kept of it.
+const FIELDS: usize = 8 * 1024;
+
 /// Of one attempt, whatever the config says.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
@@ -80,6 +83,9 @@ pub(super) async fn send(settings: &Settings, flight: Flight) -> Report {
                 let body = Some(&answer.body).filter(|_| answer.whole);
                 job.chain.calls[index].judge(answer.status, &answer.headers, body)
             });
+            if let Some(answer) = &mut report.answer {
+                answer.cut(FIELDS, answer.body.len());
+            }
             report
         }
         Err(unresolved) => Report::never(Outcome::Unresolved, unresolved.to_string()),

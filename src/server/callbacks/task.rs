@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep_until};
+use url::Url;
 
 use super::queue::{self, Left, Queue, Step, Turn};
 use super::record::{Attempt, Code, Outcome, Record, State};
@@ -17,7 +17,7 @@ use super::retry::{self, Verdict};
 use super::saved::{self, Note, SavedAttempt, since_epoch};
 use super::sender::{End, Flight, Report, Settings};
 use super::store::{Kept, Store, Stored};
-use super::{COMMIT, Counts, Current, Job, Lost, Observer, guard};
+use super::{COMMIT, Counts, Current, Job, Lost, Observer, Stopped, guard};
 use crate::config;
 use crate::mock::callback::{Call, Chain, Planned};
 use crate::mock::violation::Violation;
@@ -31,7 +31,7 @@ pub(super) enum Question {
     Retry { id: String, reply: oneshot::Sender<Result<Record, Refused>> },
     Cancel { id: String, reply: oneshot::Sender<Result<Record, Refused>> },
     Pause { paused: bool, reply: oneshot::Sender<()> },
-    Drain { deadline: Instant, reply: oneshot::Sender<Lost> },
+    Drain { deadline: Instant, reply: oneshot::Sender<Stopped> },
 }
 
 pub(super) struct Task<S> {
@@ -140,8 +140,16 @@ pub(super) struct Ended<'e> {
 /// A stop under way.
 struct Stop {
     deadline: Instant,
-    reply: oneshot::Sender<Lost>,
-    lost: Lost,
+    reply: oneshot::Sender<Stopped>,
+    given_up: Vec<GivenUp>,
+}
+
+/// A call that this process does not send.
+struct GivenUp {
+    /// The name of its chain in the store.
+    chain: String,
+    operation: Arc<str>,
+    callback: Arc<str>,
 }
 
 const BY_HAND: &str = "cancelled at the admin port";
@@ -155,7 +163,7 @@ const SHOWN: usize = 1000;
 /// Bytes of requests and answers that are kept of them.
 const KEPT: usize = 32 << 20;
 
-/// Bytes of a request and of an answer that are kept while a call waits to be tried again.
+/// Bytes of a request, and of an answer's fields and body, that are kept while a call waits to be tried again.
 const LIGHT: usize = 1024;
 
 /// Violations of one answer that are shown.
@@ -310,7 +318,7 @@ where
                     if let Some(stop) = &mut stop {
                         self.flights.abort_all();
                         while let Some(flight) = self.flights.join_next_with_id().await {
-                            self.cut(flight, &mut stop.lost);
+                            self.cut(flight, &mut stop.given_up);
                         }
                     }
                 }
@@ -340,7 +348,7 @@ where
                             self.push(&mut jobs);
                         }
                         self.stopping = true;
-                        stop = Some(Stop { deadline, reply, lost: Lost::new() });
+                        stop = Some(Stop { deadline, reply, given_up: Vec::new() });
                         self.give_up(&mut stop);
                     }
                     Some(Question::Drain { .. }) => {}
@@ -351,10 +359,36 @@ where
         }
         // What was in flight, and waits to be tried again.
         self.give_up(&mut stop);
-        self.store.close().within(COMMIT).await;
-        if let Some(stop) = stop {
-            let _ = stop.reply.send(stop.lost);
+        let (reply, given_up) = match stop {
+            Some(stop) => (Some(stop.reply), stop.given_up),
+            None => (None, Vec::new()),
+        };
+        let stopped = self.close(given_up).await;
+        if let Some(reply) = reply {
+            let _ = reply.send(stopped);
         }
+    }
+
+    /// What of it is kept, and what is lost.
+    async fn close(self, given_up: Vec<GivenUp>) -> Stopped {
+        let chains: HashSet<String> = given_up.iter().map(|call| call.chain.clone()).collect();
+        let missing = self.store.close(chains.iter().cloned().collect());
+        let missing = match tokio::time::timeout(COMMIT, missing).await {
+            Ok(Ok(missing)) => missing.into_iter().collect(),
+            _ => chains,
+        };
+        let mut stopped = Stopped::default();
+        for GivenUp { chain, operation, callback } in given_up {
+            if missing.contains(&chain) {
+                if self.store.outlives() {
+                    self.observer.outcome(&operation, &callback, Outcome::Cancelled);
+                }
+                add(&mut stopped.lost, &operation);
+            } else {
+                add(&mut stopped.kept, &operation);
+            }
+        }
+        stopped
     }
 
     /// Tells the store all that it should have.
@@ -468,7 +502,7 @@ where
     }
 
     /// What is in flight when the stop's time is over: what is kept is sent again by the next process.
-    fn cut(&mut self, flight: Result<(task::Id, Report), task::JoinError>, lost: &mut Lost) {
+    fn cut(&mut self, flight: Result<(task::Id, Report), task::JoinError>, given_up: &mut Vec<GivenUp>) {
         let turn = match &flight {
             Err(error) if error.is_cancelled() && self.store.outlives() => {
                 let turn = self.turns.get(&error.id()).copied();
@@ -478,9 +512,9 @@ where
         };
         let Some(turn) = turn else { return self.landed(flight) };
         self.turns.retain(|_, other| *other != turn);
-        let Some(Going { job, .. }) = self.queue.get(turn.chain) else { return };
+        let Some(going) = self.queue.get(turn.chain) else { return };
         self.counts.taken.fetch_sub(1, Ordering::Relaxed);
-        add(lost, &job.chain.operation);
+        given_up.push(going.given_up(turn.call));
     }
 
     /// Decides what follows from an attempt.
@@ -545,9 +579,8 @@ where
     fn lighten(&mut self, turn: Turn) {
         let Some(tried) = self.tried.get_mut(&turn) else { return };
         tried.call.take_if(|call| call.body.len() > LIGHT);
-        if let Some(answer) = tried.answer.as_mut().filter(|answer| answer.body.len() > LIGHT) {
-            answer.body = Bytes::copy_from_slice(&answer.body[..LIGHT]);
-            answer.whole = false;
+        if let Some(answer) = &mut tried.answer {
+            answer.cut(LIGHT, LIGHT);
         }
     }
 
@@ -575,7 +608,7 @@ where
             ..self.record(turn, job, State::Done, tried.url.as_deref())
         };
         let sent = tried.call.as_ref().map_or(0, |call| call.body.len() + call.url.len());
-        let bytes = job.bytes + sent + tried.answer.as_ref().map_or(0, |answer| answer.body.len());
+        let bytes = job.bytes + sent + tried.answer.as_ref().map_or(0, Sent::bytes);
         let Tried { now, call, answer, .. } = tried;
         let rest = Rest { job: job.clone(), index: turn.call, now, call, answer, bytes };
         self.show(Done { record, rest: Some(rest) });
@@ -649,7 +682,7 @@ where
         let at = self.done.iter().rposition(|done| done.record.id == id).ok_or(Refused::Unknown)?;
         let Some(Rest { job, index, .. }) = &self.done[at].rest else { return Err(Refused::Forgotten) };
         let Ok(url) = &job.chain.calls[*index].target else { return Err(Refused::Nowhere) };
-        let lane = self.lanes.of(url, self.current.borrow().settings.base.as_ref());
+        let lane = self.lanes.of(url, self.current.borrow().settings.base.as_ref(), &job.chain);
         let step = Step { wait: Duration::ZERO, lane: Some(lane) };
         let Some(Done { record, rest: Some(rest) }) = self.done.remove(at) else {
             return Err(Refused::Unknown);
@@ -693,16 +726,17 @@ where
 
     /// Gives up what is not in flight. The chains' own lines in the log would be too many.
     fn give_up(&mut self, stop: &mut Option<Stop>) {
-        let Some(Stop { lost, .. }) = stop else { return };
+        let Some(Stop { given_up, .. }) = stop else { return };
         for turn in self.queue.cancel() {
-            let Some(Going { job, .. }) = self.queue.get(turn.chain) else { continue };
-            let operation = &job.chain.operation;
+            let Some(going) = self.queue.get(turn.chain) else { continue };
+            let call = going.given_up(turn.call);
+            // At once, since who scrapes has little time left.
             if !self.store.outlives() {
-                self.observer.outcome(operation, &job.chain.calls[turn.call].callback, Outcome::Cancelled);
+                self.observer.outcome(&call.operation, &call.callback, Outcome::Cancelled);
             }
+            given_up.push(call);
             self.counts.taken.fetch_sub(1, Ordering::Relaxed);
             self.tried.remove(&turn);
-            add(lost, operation);
         }
     }
 
@@ -778,6 +812,17 @@ impl Going {
     }
 }
 
+impl Going {
+    fn given_up(&self, call: usize) -> GivenUp {
+        let chain = &self.job.chain;
+        GivenUp {
+            chain: self.name(),
+            operation: chain.operation.clone(),
+            callback: chain.calls[call].callback.clone(),
+        }
+    }
+}
+
 impl Tried {
     /// It is due at once.
     fn note(&self) -> Note {
@@ -788,12 +833,12 @@ impl Tried {
 
 fn steps<'j>(
     job: &'j Job,
-    base: Option<&'j url::Url>,
+    base: Option<&'j Url>,
     lanes: &'j mut LastLane,
 ) -> impl Iterator<Item = Step> + 'j {
     job.chain.calls.iter().zip(&job.pace.waits).map(move |(planned, wait)| Step {
         wait: *wait,
-        lane: planned.target.as_ref().ok().map(|url| lanes.of(url, base)),
+        lane: planned.target.as_ref().ok().map(|url| lanes.of(url, base, &job.chain)),
     })
 }
 
@@ -853,15 +898,20 @@ fn shown(going: queue::State) -> State {
 struct LastLane(Option<(String, queue::Lane)>);
 
 impl LastLane {
-    /// The receiver of a URL that is not rendered yet. Those whose receiver is not known share a lane.
-    fn of(&mut self, url: &str, base: Option<&url::Url>) -> queue::Lane {
+    /// The receiver of a URL that is not rendered yet, which may be relative to `base`, else to the request of
+    /// its chain. Those whose receiver is not known share a lane.
+    fn of(&mut self, url: &str, base: Option<&Url>, chain: &Chain) -> queue::Lane {
         let ends = |rest: &str| rest.is_empty() || rest.starts_with(['/', '?', '#']);
         if let Some((origin, lane)) = &self.0
             && url.strip_prefix(&**origin).is_some_and(ends)
         {
             return lane.clone();
         }
-        let Ok(target) = guard::target(url, base) else { return "".into() };
+        let target = guard::target(url, base).or_else(|blocked| match base {
+            None => guard::target(url, Url::parse(&chain.base()).ok().as_ref()),
+            Some(_) => Err(blocked),
+        });
+        let Ok(target) = target else { return "".into() };
         let lane: queue::Lane = target.lane().into();
         // Whatever is not written so is not remembered, as what is relative.
         if let Some(at) = url.find("://") {

@@ -41,7 +41,13 @@ enum Told {
     Keep { chain: String, bytes: Vec<u8>, kept: Option<oneshot::Sender<()>> },
     Note { chain: String, call: u32, bytes: Vec<u8>, kept: Option<oneshot::Sender<()>> },
     Forget { chain: String },
-    Close { closed: oneshot::Sender<()> },
+    Close(Close),
+}
+
+struct Close {
+    chains: Vec<String>,
+    /// Which of them are not kept.
+    missing: oneshot::Sender<Vec<String>>,
 }
 
 /// The thread's own.
@@ -205,10 +211,10 @@ impl Store for Folder {
         self.tell(Told::Forget { chain });
     }
 
-    fn close(&self) -> Kept {
-        let (closed, kept) = Kept::when();
-        let _ = self.told.send(Told::Close { closed });
-        kept
+    fn close(&self, chains: Vec<String>) -> oneshot::Receiver<Vec<String>> {
+        let (missing, told) = oneshot::channel();
+        let _ = self.told.send(Told::Close(Close { chains, missing }));
+        told
     }
 }
 
@@ -217,14 +223,14 @@ impl Told {
         FIXED
             + match self {
                 Told::Keep { bytes, .. } | Told::Note { bytes, .. } => bytes.len(),
-                Told::Forget { .. } | Told::Close { .. } => 0,
+                Told::Forget { .. } | Told::Close(_) => 0,
             }
     }
 
     fn chain(&self) -> Option<&String> {
         match self {
             Told::Keep { chain, .. } | Told::Note { chain, .. } | Told::Forget { chain } => Some(chain),
-            Told::Close { .. } => None,
+            Told::Close(_) => None,
         }
     }
 
@@ -232,7 +238,7 @@ impl Told {
     fn waiting(&mut self) -> Option<oneshot::Sender<()>> {
         match self {
             Told::Keep { kept, .. } | Told::Note { kept, .. } => kept.take(),
-            Told::Forget { .. } | Told::Close { .. } => None,
+            Told::Forget { .. } | Told::Close(_) => None,
         }
     }
 }
@@ -250,18 +256,20 @@ impl Writer {
                 Ok(()) => self.written(),
                 Err(error) => self.failed(&error),
             }
-            if let Some(closed) = closed {
-                drop(self.database.take());
-                if let Some(closed) = closed.filter(|_| self.failed.is_none()) {
-                    let _ = closed.send(());
+            match closed {
+                None => {}
+                Some(None) => return,
+                Some(Some(Close { chains, missing })) => {
+                    let left = catch_unwind(AssertUnwindSafe(|| self.end(&chains)));
+                    let _ = missing.send(left.unwrap_or(chains));
+                    return;
                 }
-                return;
             }
         }
     }
 
     /// Waits for something to write, or until it is time to try again.
-    fn gather(&mut self) -> ControlFlow<Option<oneshot::Sender<()>>> {
+    fn gather(&mut self) -> ControlFlow<Option<Close>> {
         loop {
             let wait = self.failed.map(|failed| (failed + AGAIN).saturating_duration_since(Instant::now()));
             let next = match wait {
@@ -270,7 +278,7 @@ impl Writer {
                 Some(wait) => self.told.recv_timeout(wait),
             };
             match next {
-                Ok(Told::Close { closed }) => return ControlFlow::Break(Some(closed)),
+                Ok(Told::Close(close)) => return ControlFlow::Break(Some(close)),
                 Ok(told) if self.failed.is_some() => self.add(told),
                 Ok(told) => self.batch.push(told),
                 Err(RecvTimeoutError::Timeout) => return ControlFlow::Continue(()),
@@ -320,6 +328,17 @@ impl Writer {
         }
         self.file = Some(opening.file);
         Ok(opening.database)
+    }
+
+    /// Closes the file. Says which of these chains are not in it: all, if it can't be read.
+    fn end(&mut self, chains: &[String]) -> Vec<String> {
+        let database = self.database.take().filter(|_| self.has_its_file());
+        let database = match database {
+            Some(database) => Some(database),
+            None => open_unlocked(&self.path, Duration::ZERO).ok().map(|(database, _)| database),
+        };
+        let missing = database.and_then(|database| missing(&database, chains).ok());
+        missing.unwrap_or_else(|| chains.to_vec())
     }
 
     /// Whether what was opened is still under its name.
@@ -374,7 +393,7 @@ fn commit(database: &Database, batch: &[Told]) -> Result<(), redb::Error> {
                     chains.remove(&**chain)?;
                     notes.retain_in((&**chain, 0)..=(&**chain, u32::MAX), |_, _| false)?;
                 }
-                Told::Close { .. } => {}
+                Told::Close(_) => {}
             }
         }
     }
@@ -447,6 +466,19 @@ fn open(path: PathBuf) -> Result<(Database, Vec<Stored>), DatabaseError> {
     opening.join().unwrap_or_else(|_| Err(StorageError::Corrupted("reading it panicked".to_owned()).into()))
 }
 
+/// Which of these chains are not in it.
+fn missing(database: &Database, chains: &[String]) -> Result<Vec<String>, redb::Error> {
+    let transaction = database.begin_read()?;
+    let table = transaction.open_table(CHAINS)?;
+    let mut missing = Vec::new();
+    for chain in chains {
+        if table.get(&**chain)?.is_none() {
+            missing.push(chain.clone());
+        }
+    }
+    Ok(missing)
+}
+
 fn load(database: &Database) -> Result<Vec<Stored>, redb::Error> {
     let transaction = database.begin_read()?;
     let (chains, notes) = match (transaction.open_table(CHAINS), transaction.open_table(NOTES)) {
@@ -501,6 +533,10 @@ mod tests {
         (store, stored.into_iter().map(|stored| (stored.chain, stored.bytes, stored.notes)).collect())
     }
 
+    async fn closed(store: &Folder) {
+        assert_eq!(store.close(Vec::new()).await, Ok(Vec::new()));
+    }
+
     /// A folder with `chains` chains of a kilobyte.
     async fn fill(folder: &Path, chains: usize) {
         let (store, stored) = open(folder);
@@ -510,7 +546,7 @@ mod tests {
         for kept in kept {
             assert!(kept.within(SOON).await);
         }
-        assert!(store.close().within(SOON).await);
+        closed(&store).await;
     }
 
     #[tokio::test]
@@ -527,7 +563,7 @@ mod tests {
         store.note("a".to_owned(), 0, vec![3]);
         store.note("b".to_owned(), 0, vec![4]);
         store.forget("b".to_owned());
-        assert!(store.close().within(SOON).await);
+        closed(&store).await;
         let a = ("a".to_owned(), b"a".to_vec(), vec![(0, vec![3]), (1, vec![2])]);
         assert_eq!(open(&folder).1, [a, ("c".to_owned(), b"c".to_vec(), Vec::new())]);
         let mode = std::os::unix::fs::PermissionsExt::mode(
@@ -537,12 +573,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn at_the_end_it_says_what_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = open(folder.path());
+        let names = |names: &str| names.chars().map(String::from).collect::<Vec<_>>();
+        for chain in names("abc") {
+            store.keep(chain, Vec::new());
+        }
+        store.forget("b".to_owned());
+        assert_eq!(store.close(names("abcd")).await, Ok(names("bd")));
+        // While the file can't be had, nothing can be said of it; at the end it is tried once more.
+        let (file, aside) = (folder.path().join(FILE), folder.path().join("aside"));
+        for (is_back, left) in [(true, "f"), (false, "acdef")] {
+            let (store, _) = open(folder.path());
+            std::fs::rename(&file, &aside).unwrap();
+            std::fs::create_dir(&file).unwrap();
+            let number = if is_back { "d" } else { "e" };
+            assert!(!store.keep(number.to_owned(), Vec::new()).within(SOON).await);
+            if is_back {
+                std::fs::remove_dir(&file).unwrap();
+                std::fs::rename(&aside, &file).unwrap();
+            }
+            assert_eq!(store.close(names(if is_back { "acdf" } else { "acdef" })).await, Ok(names(left)));
+        }
+    }
+
+    #[tokio::test]
     async fn what_is_told_after_the_end_is_not_kept() {
         let folder = tempfile::tempdir().unwrap();
         let (store, _) = open(folder.path());
-        assert!(store.close().within(SOON).await);
+        closed(&store).await;
         assert!(!store.keep("a".to_owned(), Vec::new()).within(SOON).await);
-        assert!(!store.close().within(SOON).await);
+        assert!(store.close(Vec::new()).await.is_err());
     }
 
     #[tokio::test]
@@ -597,7 +659,7 @@ mod tests {
         std::fs::write(&path, "not a database").unwrap();
         keep("d").await;
         assert!(is_told().await);
-        assert!(store.close().within(SOON).await);
+        closed(&store).await;
         let names: Vec<_> = open(path.parent().unwrap()).1.into_iter().map(|(name, ..)| name).collect();
         assert_eq!(names, ["d"]);
         let files = std::fs::read_dir(path.parent().unwrap()).unwrap().count();

@@ -30,8 +30,9 @@ pub(super) trait Store: Send + Sync + 'static {
     /// Drops a chain with all its notes.
     fn forget(&self, chain: String);
 
-    /// Nothing is told after this. It is kept when everything before it is.
-    fn close(&self) -> Kept;
+    /// Nothing is told after this. When everything before it is kept or can't be, says which of these chains are
+    /// not; if it says nothing, none is kept.
+    fn close(&self, chains: Vec<String>) -> oneshot::Receiver<Vec<String>>;
 }
 
 /// A store as it is at the start: with what another process left in it.
@@ -125,7 +126,7 @@ impl Store for Memory {
 
     fn forget(&self, _: String) {}
 
-    fn close(&self) -> Kept {
-        Kept::done()
+    fn close(&self, _: Vec<String>) -> oneshot::Receiver<Vec<String>> {
+        oneshot::channel().1
     }
 }
