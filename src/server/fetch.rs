@@ -71,8 +71,10 @@ pub struct Sent {
     pub status: StatusCode,
     /// As many as a connection's buffer takes, 400 KB, before they are [`Sent::cut`].
     pub headers: HeaderMap,
-    /// The body's beginning, up to 64 KiB.
+    /// The body's beginning, up to 64 KiB before it is [`Sent::cut`].
     pub body: Bytes,
+    /// What was read of it.
+    pub length: usize,
     /// Whether that is the whole body.
     pub whole: bool,
 }
@@ -143,7 +145,6 @@ impl Sent {
     /// Keeps the beginning, so many bytes of fields and of the body, in memory of its own: what a connection
     /// read into is large, and its parts keep the whole.
     pub fn cut(&mut self, fields: usize, body: usize) {
-        self.whole &= self.body.len() <= body;
         self.body = Bytes::copy_from_slice(&self.body[..self.body.len().min(body)]);
         let mut left = fields;
         let fits = |(name, value): &(&HeaderName, &HeaderValue)| match left.checked_sub(cost(name, value)) {
@@ -214,7 +215,7 @@ impl Fetch {
             }
         };
         let whole = tokio::time::timeout_at(deadline, read).await.unwrap_or(false);
-        Ok(Sent { status, headers, body: body.freeze(), whole })
+        Ok(Sent { status, headers, length: body.len(), body: body.freeze(), whole })
     }
 
     /// Gets a text from the first of `addresses` that answers, all of it before the deadline.
@@ -659,6 +660,27 @@ mod tests {
 
         let host = Host::Domain("nowhere.invalid".to_owned());
         assert_eq!(resolve(&host, 80, soon()).await.unwrap_err().kind, Kind::Dns);
+    }
+
+    #[test]
+    fn of_an_answer_the_beginning_is_kept_in_memory_of_its_own() {
+        let buffer = Bytes::from(vec![b'a'; 400_000]);
+        let mut sent = Sent {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: buffer.slice(..3000),
+            length: 3000,
+            whole: true,
+        };
+        for at in 0..20 {
+            let name = HeaderName::try_from(format!("x-{at}")).unwrap();
+            sent.headers.append(name, HeaderValue::from_maybe_shared(buffer.slice(..100)).unwrap());
+        }
+        sent.cut(1000, 2000);
+        assert_eq!((sent.headers.len(), sent.body.len(), sent.length), (4, 2000, 3000));
+        assert!(sent.headers.contains_key("x-0") && sent.bytes() < 3000);
+        // Nothing of it is held.
+        assert!(buffer.try_into_mut().is_ok());
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! Section 5: which callbacks an answer sends, when, where to and with what.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -935,6 +936,45 @@ async fn a_call_that_waits_can_be_given_up_and_one_behind_it_goes_on() {
 }
 
 #[tokio::test]
+async fn a_call_in_flight_that_is_given_up_has_its_attempt() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let receiver = Receiver::answering(move |_| Reply::new(200, "").after(&held)).await;
+    let standin = serving(&orders(&to_query("a", "")), FAST).await;
+    order(&standin, &receiver.url()).await;
+    let id = receiver.expect(1).await[0].header("webhook-id").expect("an id").to_owned();
+    assert_eq!(change(&standin, "DELETE", &format!("/api/callbacks/{id}")).await.status, 200);
+    let call = &standin.calls_done(1).await[0];
+    assert_eq!((&call["outcome"], &call["attempts"][0]["code"]), (&json!("cancelled"), &json!("reset")));
+    standin.counts(1.0, "standin_callback_attempts_total", &[("code", "reset")]).await;
+    gate.open();
+}
+
+#[tokio::test]
+async fn that_a_receiver_rests_is_seen_and_somebody_may_try_it() {
+    let asked = AtomicUsize::new(0);
+    let receiver = Receiver::answering(move |_| {
+        Reply::new(if asked.fetch_add(1, Ordering::SeqCst) < 10 { 500 } else { 200 }, "")
+    })
+    .await;
+    let config = "callbacks: {delay: 0s, retry: [], per_host: 1}\n";
+    let standin = serving(&orders(&to_query("a", "")), config).await;
+    for _ in 0..12 {
+        order(&standin, &receiver.url()).await;
+    }
+    let host = format!("127.0.0.1:{}", receiver.port());
+    standin.logs(0, &["receiver rests after ten failures in a row", &host]).await;
+    let shown = standin.calls_that(2, "waiting").await;
+    let waits: Vec<_> = shown.iter().filter(|call| call["state"] == "waiting").collect();
+    assert_eq!(waits[0]["reason"], "its receiver rests");
+    assert!(waits.iter().all(|call| call["due"].is_string()), "{waits:?}");
+    let id = waits[0]["id"].as_str().expect("an id");
+    assert_eq!(change(&standin, "POST", &format!("/api/callbacks/{id}/retry")).await.status, 200);
+    let calls = receiver.expect(12).await;
+    assert_eq!(calls[10].header("webhook-id"), Some(id));
+}
+
+#[tokio::test]
 async fn a_call_that_waits_can_be_sent_at_once() {
     let receiver = Receiver::start().await;
     let standin = serving(&orders(&to_query("a", "")), "callbacks: {delay: 1h}\n").await;
@@ -952,7 +992,9 @@ async fn nothing_goes_out_while_callbacks_are_paused() {
     change(&standin, "POST", "/api/callbacks/pause").await.is(200, r#"{"paused":true}"#);
     order(&standin, &receiver.url()).await;
     holds_for(Duration::from_millis(300), "nothing goes out", || receiver.calls().is_empty()).await;
-    assert_eq!(standin.admin(get("/api/callbacks")).await.json()["paused"], true);
+    let shown = standin.admin(get("/api/callbacks")).await.json();
+    assert_eq!((&shown["paused"], &shown["callbacks"][0]["due"]), (&json!(true), &json!(null)));
+    assert_eq!(shown["callbacks"][0]["reason"], "callbacks are paused");
     change(&standin, "POST", "/api/callbacks/resume").await.is(200, r#"{"paused":false}"#);
     receiver.expect(1).await;
 }

@@ -229,6 +229,7 @@ async fn what_waits_is_kept_again_if_the_folder_goes() {
     let config = "  delay: {min: 0s, max: 1ms}\n  retry: [1h]\n  order: started\n";
     let standin = serving(&folder, config).await;
     order(&standin, &receiver.url()).await;
+    let begun = Instant::now();
     receiver.expect(2).await;
     standin.calls_done(1).await;
     let shown = standin.calls_that(1, "waiting").await;
@@ -240,10 +241,14 @@ async fn what_waits_is_kept_again_if_the_folder_goes() {
     order(&standin, "ftp://nowhere").await;
     kill(standin).await;
 
+    let age = begun.elapsed().as_secs_f64();
     let standin = serving(&folder, config).await;
     let kept = standin.calls_that(3, "waiting").await;
     let tried = kept.iter().find(|call| call["id"] == waits);
     assert_eq!(tried.map(|call| &call["attempts"][0]["code"]), Some(&503.into()), "{kept:?}");
+    // Its age is not that of the process.
+    let oldest = standin.metrics().await.value("standin_callback_oldest_seconds", &[]);
+    assert!(oldest >= age, "{oldest} {age}");
     assert_eq!(receiver.calls().len(), 2);
 }
 

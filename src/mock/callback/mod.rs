@@ -140,6 +140,14 @@ struct Kept {
     response_body: Bytes,
 }
 
+impl Call {
+    /// What it takes of memory, about.
+    pub fn bytes(&self) -> usize {
+        let fields = self.headers.iter().map(|(name, value)| 100 + name.as_str().len() + value.len());
+        self.url.len() + self.base.len() + self.body.len() + fields.sum::<usize>()
+    }
+}
+
 impl Plan {
     /// Of its URL, its header fields and its bodies.
     pub fn needs(&self) -> Needs {

@@ -56,7 +56,7 @@ pub(super) async fn one(State(admin): State<Arc<Admin>>, Path(id): Path<String>)
     });
     whole["response"] = answer.map_or(Value::Null, |answer| {
         // Of what was not read to its end only the beginning is known.
-        let length = answer.body.len() as u64 + u64::from(!answer.whole);
+        let length = answer.length as u64 + u64::from(!answer.whole);
         json!({
             "status": answer.status.as_u16(),
             "headers": fields(&answer.headers, &journal.redact),

@@ -49,6 +49,18 @@ impl Breaker {
         }
     }
 
+    /// Until when it rests.
+    pub fn rests(&self, now: Instant) -> Option<Instant> {
+        self.rests.map(|rest| rest.until).filter(|until| now < *until)
+    }
+
+    /// Somebody wants to know how it does now.
+    pub fn wake(&mut self, now: Instant) {
+        if let Some(rest) = &mut self.rests {
+            rest.until = rest.until.min(now);
+        }
+    }
+
     /// It answered, whatever it said.
     pub fn answered(&mut self) {
         *self = Breaker { answers: true, ..Breaker::default() };

@@ -25,6 +25,10 @@ pub struct Id {
 
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+/// Flags of a trace; the second is of level 2.
+const SAMPLED: u8 = 1;
+const RANDOM: u8 = 2;
+
 const RUN: usize = 14;
 const NUMBER: usize = 8;
 const CALL: usize = 4;
@@ -121,12 +125,19 @@ pub(super) fn signatures(secrets: &[Secret], id: &str, timestamp: &str, body: &[
     (!signatures.is_empty()).then(|| signatures.join(" "))
 }
 
-/// A call's `traceparent`: a new span of the client's trace, else a new trace (W3C Trace Context, 3.2).
-pub(super) fn traceparent(of_client: Option<&str>) -> String {
+/// An attempt's `traceparent`: a new span of the client's trace, else of one that is its chain's own, of
+/// the chain's chance (W3C Trace Context, 3.2). Flags that version 00 does not know are zero (3.2.2.5).
+pub(super) fn traceparent(of_client: Option<&str>, chance: u64) -> String {
     let span = fastrand::u64(1..);
     match of_client.and_then(trace) {
-        Some((trace, flags)) => format!("00-{trace}-{span:016x}-{flags}"),
-        None => format!("00-{:032x}-{span:016x}-01", fastrand::u128(1..)),
+        Some((trace, flags)) => {
+            let flags = u8::from_str_radix(flags, 16).unwrap_or(0) & (SAMPLED | RANDOM);
+            format!("00-{trace}-{span:016x}-{flags:02x}")
+        }
+        None => {
+            let trace = fastrand::Rng::with_seed(!chance).u128(1..);
+            format!("00-{trace:032x}-{span:016x}-{SAMPLED:02x}")
+        }
     }
 }
 
@@ -184,11 +195,16 @@ mod tests {
         ] {
             check_trace(wrong, None);
         }
-        let sent = traceparent(Some(&format!("00-{TRACE}-00f067aa0ba902b7-00")));
-        assert!(sent.starts_with(&format!("00-{TRACE}-")) && sent.ends_with("-00"), "{sent}");
-        assert!(!sent.contains("00f067aa0ba902b7"));
-        let lengths: Vec<_> = traceparent(None).split('-').map(str::len).collect();
-        assert_eq!(lengths, [2, 32, 16, 2]);
+        for (flags, expected) in [("00", "-00"), ("01", "-01"), ("ff", "-03")] {
+            let sent = traceparent(Some(&format!("00-{TRACE}-00f067aa0ba902b7-{flags}")), 7);
+            assert!(sent.starts_with(&format!("00-{TRACE}-")) && sent.ends_with(expected), "{sent}");
+            assert!(!sent.contains("00f067aa0ba902b7"));
+        }
+        // Without one, attempts of a chain are of one trace.
+        let own = [7, 7, 8].map(|chance| traceparent(None, chance));
+        let own: Vec<Vec<_>> = own.iter().map(|field| field.split('-').collect()).collect();
+        assert_eq!(own[0].iter().map(|part| part.len()).collect::<Vec<_>>(), [2, 32, 16, 2]);
+        assert!(own[0][1] == own[1][1] && own[0][1] != own[2][1] && own[0][2] != own[1][2], "{own:?}");
     }
 
     #[test]

@@ -115,6 +115,21 @@ impl Lanes {
         self.rests.peek().map(|Reverse((until, _))| *until)
     }
 
+    /// This call goes before the others of its receiver, which rests no longer.
+    pub fn hurry(&mut self, now: Instant, lane: &Lane, turn: Turn) {
+        let Some(traffic) = self.known.get_mut(lane) else { return };
+        let Some(at) = traffic.waiting.iter().position(|other| *other == turn) else { return };
+        traffic.waiting.remove(at);
+        traffic.waiting.push_front(turn);
+        traffic.breaker.wake(now);
+        traffic.list(now, lane, &self.limits, &mut self.ready);
+    }
+
+    /// Until when the receiver rests.
+    pub fn rests(&self, now: Instant, lane: &Lane) -> Option<Instant> {
+        self.known.get(lane)?.breaker.rests(now)
+    }
+
     pub fn flying(&self) -> usize {
         self.flying
     }

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -152,8 +152,11 @@ struct Counts {
     flying: AtomicUsize,
     paused: AtomicBool,
     start: Instant,
-    /// Milliseconds from `start` to the beginning of the oldest chain; none: `u64::MAX`.
-    oldest: AtomicU64,
+    /// Milliseconds from `start` to the beginning of the oldest chain; none: `i64::MAX`. One that
+    /// was kept may have begun before.
+    oldest: AtomicI64,
+    /// When it was last said that one was not kept: milliseconds from `start`.
+    told_unkept: AtomicI64,
 }
 
 const NO_MEMORY: &str = "what waits fills the memory for it; `callbacks.memory` bounds it";
@@ -220,7 +223,8 @@ impl Callbacks {
             flying: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
             start: Instant::now(),
-            oldest: AtomicU64::new(u64::MAX),
+            oldest: AtomicI64::new(i64::MAX),
+            told_unkept: AtomicI64::new(i64::MIN),
         });
         let loops = Arc::new(Loops::default());
         let fetch = Arc::new(Fetch::with(files.authorities.clone(), config.proxy.clone()));
@@ -409,8 +413,11 @@ impl Callbacks {
     /// How long ago the oldest chain began that is not done; zero if there is none.
     pub fn oldest(&self) -> Duration {
         match self.counts.oldest.load(Ordering::Relaxed) {
-            u64::MAX => Duration::ZERO,
-            began => self.counts.start.elapsed().saturating_sub(Duration::from_millis(began)),
+            i64::MAX => Duration::ZERO,
+            began => {
+                let age = self.counts.elapsed().saturating_sub(began);
+                Duration::from_millis(u64::try_from(age).unwrap_or(0))
+            }
         }
     }
 }
@@ -422,6 +429,12 @@ impl Ticket {
         self.is_kept = self.callbacks.store.outlives() && kept.within(COMMIT).await;
         if let Some(job) = self.job.as_ref().filter(|_| self.callbacks.store.outlives() && !self.is_kept) {
             self.callbacks.observer.unkept(&job.chain.operation, job.chain.calls.len());
+            if self.callbacks.counts.may_tell_unkept() {
+                tracing::warn!(
+                    operation = &*job.chain.operation,
+                    "an answer goes out before its callbacks are kept: `callbacks.store` is slow, or fails"
+                );
+            }
         }
     }
 }
@@ -464,6 +477,18 @@ impl Current {
 }
 
 impl Counts {
+    /// Milliseconds since the start.
+    fn elapsed(&self) -> i64 {
+        i64::try_from(self.start.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// Once a minute.
+    fn may_tell_unkept(&self) -> bool {
+        let now = self.elapsed();
+        let next = |told: i64| (told.saturating_add(60_000) <= now || told == i64::MIN).then_some(now);
+        self.told_unkept.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+    }
+
     /// Takes room for `calls` more, if that is within `bound`.
     fn take_calls(&self, calls: usize, bound: usize) -> bool {
         take(&self.taken, calls, bound)

@@ -54,6 +54,25 @@ pub(super) enum State {
     Done,
 }
 
+/// Why a call that is due is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hold {
+    Paused,
+    /// Its receiver rests until then.
+    Rest(Instant),
+    /// Others go first.
+    Room,
+}
+
+/// A receiver that began to rest.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Rested {
+    pub lane: Lane,
+    pub until: Instant,
+    /// Calls that have waited for it for too long.
+    pub in_vain: Vec<Turn>,
+}
+
 pub(super) struct Entry<T> {
     pub chain: T,
     pub begun: Instant,
@@ -105,6 +124,7 @@ impl<T> Queue<T> {
     pub fn take_up(
         &mut self,
         now: Instant,
+        begun: Instant,
         order: Order,
         steps: impl Iterator<Item = (Step, Left)>,
         chain: T,
@@ -124,7 +144,7 @@ impl<T> Queue<T> {
         let steps = steps.collect();
         let first = due.is_empty().then_some(Turn { chain: number, call: 0 });
         self.timers.extend(due);
-        self.chains.insert(number, Entry { chain, begun: now, order, steps });
+        self.chains.insert(number, Entry { chain, begun, order, steps });
         if let Some(first) = first {
             self.schedule(now, first);
         }
@@ -173,11 +193,11 @@ impl<T> Queue<T> {
         }
     }
 
-    /// The receiver of a call that is in flight failed. Says which others have waited for it in vain: they
-    /// are not to wait any longer.
-    pub fn failed(&mut self, now: Instant, turn: Turn) -> Vec<Turn> {
-        let Some(lane) = self.lane(turn) else { return Vec::new() };
-        let Some(rest) = self.lanes.failed(now, &lane) else { return Vec::new() };
+    /// The receiver of a call that is in flight failed. Says so if it rests from now on; those that have waited
+    /// for it in vain are not to wait any longer.
+    pub fn failed(&mut self, now: Instant, turn: Turn) -> Option<Rested> {
+        let lane = self.lane(turn)?;
+        let rest = self.lanes.failed(now, &lane)?;
         let chains = &self.chains;
         let waits_in_vain = |turn: &Turn| {
             let entry = chains.get(&turn.chain);
@@ -185,7 +205,8 @@ impl<T> Queue<T> {
             // What was due before was in a row that went on, or was paused.
             matches!(state, Some(State::Due(due)) if due.max(rest.since) + PATIENCE < now)
         };
-        self.lanes.take_out(&lane, waits_in_vain)
+        let in_vain = self.lanes.take_out(&lane, waits_in_vain);
+        Some(Rested { lane, until: rest.until, in_vain })
     }
 
     /// The call is tried again after a wait; until then it is not in flight.
@@ -200,14 +221,30 @@ impl<T> Queue<T> {
         self.timers.push(Reverse((due, turn)));
     }
 
-    /// A call that waits for its time is due now. Whether it was one.
+    /// A call that waits for its time or its turn has both now. Whether it was one.
     pub fn hasten(&mut self, now: Instant, turn: Turn) -> bool {
         let Some(State::Due(due)) = self.state(turn) else { return false };
         if due > now {
             self.set(turn, State::Due(now));
-            self.timers.push(Reverse((now, turn)));
+            self.line_up(now, now, turn);
+        }
+        if let Some(lane) = self.lane(turn) {
+            self.lanes.hurry(now, &lane, turn);
         }
         true
+    }
+
+    /// What keeps a call that is due.
+    pub fn hold(&self, now: Instant, turn: Turn) -> Option<Hold> {
+        match self.state(turn)? {
+            State::Due(due) if due > now => None,
+            State::Due(_) if self.paused => Some(Hold::Paused),
+            State::Due(_) => {
+                let rests = self.lane(turn).and_then(|lane| self.lanes.rests(now, &lane));
+                Some(rests.map_or(Hold::Room, Hold::Rest))
+            }
+            _ => None,
+        }
     }
 
     /// The call had its final outcome, from wherever it was. The chain comes back with its last call.
@@ -310,7 +347,8 @@ impl<T> Queue<T> {
         self.chains.get(&turn.chain)?.steps.get(turn.call).map(|(_, state)| *state)
     }
 
-    fn lane(&self, turn: Turn) -> Option<Lane> {
+    /// Its receiver.
+    pub fn lane(&self, turn: Turn) -> Option<Lane> {
         self.chains.get(&turn.chain)?.steps.get(turn.call)?.0.lane.clone()
     }
 
@@ -515,7 +553,7 @@ mod tests {
     fn a_chain_that_was_begun_before_goes_on() {
         let (mut queue, now) = queue(9, 9);
         let left = [Left::Done, Left::After(5 * SECOND), Left::Behind];
-        queue.take_up(now, Order::Finished, steps("a b c").zip(left), "chain");
+        queue.take_up(now, now, Order::Finished, steps("a b c").zip(left), "chain");
         check(&mut queue, now + 4 * SECOND, &[]);
         check(&mut queue, now + 5 * SECOND, &[(1, 1)]);
         assert_eq!(queue.finished(now + 5 * SECOND, turn(1, 1)), None);
@@ -523,7 +561,7 @@ mod tests {
         assert_eq!(queue.finished(now, turn(1, 2)), Some("chain"));
         // Nothing is known of when the next one is due.
         let left = [Left::Done, Left::Behind];
-        queue.take_up(now, Order::Finished, steps("a b").zip(left), "chain");
+        queue.take_up(now, now, Order::Finished, steps("a b").zip(left), "chain");
         check(&mut queue, now + SECOND, &[(2, 1)]);
     }
 
@@ -548,11 +586,12 @@ mod tests {
         let sent: Vec<_> = std::iter::from_fn(|| queue.next(then)).collect();
         assert_eq!(sent.len(), 10);
         for one in sent.iter().filter(|one| one.chain < 13) {
-            assert_eq!(queue.failed(then, *one), []);
+            assert_eq!(queue.failed(then, *one), None);
             queue.again(then, *one, 60 * SECOND);
         }
         let tenth = queue.next(then).unwrap();
-        assert_eq!(queue.failed(then, tenth), []);
+        let (lane, until) = ("a".into(), then + 10 * SECOND);
+        assert_eq!(queue.failed(then, tenth), Some(Rested { lane, until, in_vain: Vec::new() }));
         queue.finished(then, tenth);
         check(&mut queue, then, &[]);
         assert_eq!(queue.wake(), Some(then + 10 * SECOND));
@@ -577,7 +616,7 @@ mod tests {
                 then = queue.wake().unwrap();
                 continue;
             };
-            given_up = queue.failed(then, one);
+            given_up = queue.failed(then, one).map(|rested| rested.in_vain).unwrap_or_default();
             queue.finished(then, one);
         }
         // Ten failures at once, and a rest at least that long.
@@ -598,11 +637,21 @@ mod tests {
         let then = now + 2 * PATIENCE;
         for _ in 0..10 {
             let one = queue.next(then).unwrap();
-            assert_eq!(queue.failed(then, one), []);
+            let rested = queue.failed(then, one);
+            assert!(rested.is_none_or(|rested| rested.in_vain.is_empty()));
             queue.again(then, one, SECOND);
         }
         check(&mut queue, then + 9 * SECOND, &[]);
+        let last = turn(20, 0);
+        assert_eq!(queue.hold(then + 9 * SECOND, last), Some(Hold::Rest(then + 10 * SECOND)));
+        // Asked for by hand it shows how the receiver does.
+        assert!(queue.hasten(then + 9 * SECOND, last));
+        check(&mut queue, then + 9 * SECOND, &[(20, 0)]);
+        queue.again(then + 9 * SECOND, last, 60 * SECOND);
         let one = queue.next(then + 10 * SECOND).unwrap();
+        assert_eq!(queue.hold(then + 10 * SECOND, turn(19, 0)), Some(Hold::Room));
+        queue.pause(true);
+        assert_eq!(queue.hold(then + 10 * SECOND, turn(19, 0)), Some(Hold::Paused));
         queue.answered(one);
         queue.finished(then + 10 * SECOND, one);
         assert_eq!(queue.calls().count(), 19);

@@ -20,9 +20,9 @@ pub struct Record {
     pub state: State,
     /// None until it is done.
     pub outcome: Option<Outcome>,
-    /// Why it was not delivered.
+    /// Why it was not delivered, or why it still waits though its time has come.
     pub reason: Option<String>,
-    /// None: it waits behind another call of its chain, or its time has passed.
+    /// When it will be sent. None: it waits behind another call of its chain, or for room.
     #[serde(serialize_with = "optional_time")]
     pub due: Option<SystemTime>,
     pub attempts: Vec<Attempt>,

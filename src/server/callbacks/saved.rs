@@ -45,8 +45,10 @@ pub(super) struct Note {
     pub attempts: Vec<SavedAttempt>,
     /// What the schedule counts.
     pub tries: usize,
-    /// When it is tried again.
+    /// When it is tried again, and after what wait: a clock that was wrong lets nobody wait for longer.
     pub due: Option<u64>,
+    #[serde(default)]
+    pub wait: Option<u64>,
     /// When it had its outcome.
     pub done: Option<u64>,
 }
@@ -131,6 +133,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Job, Option<usize>), Unreadable> {
 }
 
 impl Note {
+    /// It is tried again after this wait.
+    pub fn due_in(self, wait: Duration) -> Self {
+        let due = SystemTime::now().checked_add(wait).map(since_epoch);
+        Note { due, wait: Some(millis(&wait)), ..self }
+    }
+
     /// It had its outcome just now.
     pub fn done() -> Self {
         Note { done: Some(since_epoch(SystemTime::now())), ..Note::default() }
@@ -187,7 +195,7 @@ fn time(millis: u64) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis))
 }
 
-fn millis(duration: &Duration) -> u64 {
+pub(super) fn millis(duration: &Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -234,7 +242,7 @@ mod tests {
         };
         let attempts = [attempt(Code::Status(503)), attempt(Code::Word("dns"))];
         let saved = attempts.iter().map(SavedAttempt::of).collect();
-        let note = Note { now: Some(-1), attempts: saved, tries: 1, due: Some(7), done: None };
+        let note = Note { now: Some(-1), attempts: saved, tries: 1, due: Some(7), wait: Some(9), done: None };
         let read = Note::read(&note.write()).unwrap();
         assert_eq!(read, note);
         assert_eq!(read.attempts.iter().map(SavedAttempt::restore).collect::<Vec<_>>(), attempts);

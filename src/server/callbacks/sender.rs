@@ -48,6 +48,15 @@ pub(super) struct Flight {
     pub moment: Moment,
 }
 
+/// Whose call it is.
+struct From<'j> {
+    /// `webhook-id`
+    id: String,
+    client: &'j Client,
+    /// Of its chain.
+    chance: u64,
+}
+
 /// What became of one attempt.
 pub(super) struct Report {
     /// As it was rendered.
@@ -78,7 +87,8 @@ pub(super) async fn send(settings: &Settings, flight: Flight) -> Report {
     };
     match rendered {
         Ok(call) => {
-            let mut report = deliver(settings, call, &job.id.call(index), &job.client).await;
+            let from = From { id: job.id.call(index), client: &job.client, chance: job.seed };
+            let mut report = deliver(settings, call, from).await;
             report.violations = report.answer.as_ref().map_or_else(Vec::new, |answer| {
                 let body = Some(&answer.body).filter(|_| answer.whole);
                 job.chain.calls[index].judge(answer.status, &answer.headers, body)
@@ -97,14 +107,14 @@ fn since_epoch(time: SystemTime) -> Duration {
 }
 
 /// Sends a rendered call once. The target is looked up and checked by the newest settings.
-async fn deliver(settings: &Settings, call: Arc<Call>, id: &str, client: &Client) -> Report {
+async fn deliver(settings: &Settings, call: Arc<Call>, from: From<'_>) -> Report {
     let base = settings.base.clone().or_else(|| Url::parse(&call.base).ok());
     let target = match guard::target(&call.url, base.as_ref()) {
         Ok(target) => target,
         Err(blocked) => return Report::never(Outcome::Blocked, blocked.to_string()),
     };
     let (host, url) = (Some(target.lane()), Some(target.url.to_string()));
-    let (end, answer) = match attempt(settings, target, &call, id, client).await {
+    let (end, answer) = match attempt(settings, target, &call, &from).await {
         Ok((attempt, answer)) => {
             let asked = answer.as_ref().and_then(|answer| retry_after(&answer.headers, attempt.at));
             (End::Attempt { attempt, retry_after: asked }, answer)
@@ -118,8 +128,7 @@ async fn attempt(
     settings: &Settings,
     target: Target,
     call: &Call,
-    id: &str,
-    client: &Client,
+    from: &From<'_>,
 ) -> Result<(Attempt, Option<Sent>), guard::Blocked> {
     let (at, begun) = (SystemTime::now(), Instant::now());
     let deadline = begun + settings.timeout.min(LONGEST);
@@ -133,11 +142,11 @@ async fn attempt(
         undocumented: false,
         duration: begun.elapsed(),
     };
-    let addresses = match addresses(settings, &target, client, deadline).await? {
+    let addresses = match addresses(settings, &target, from.client, deadline).await? {
         Ok(addresses) => addresses,
         Err(failure) => return Ok((end(Err(failure)), None)),
     };
-    let headers = headers(settings, call, id, at, client);
+    let headers = headers(settings, call, at, from);
     let request =
         fetch::Request { method: call.method.clone(), url: target.url, headers, body: call.body.clone() };
     Ok(match settings.fetch.send(request, &addresses, deadline).await {
@@ -180,7 +189,8 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 }
 
 /// The call's own headers, without those that frame or route a message, and the identity.
-fn headers(settings: &Settings, call: &Call, id: &str, at: SystemTime, client: &Client) -> HeaderMap {
+fn headers(settings: &Settings, call: &Call, at: SystemTime, from: &From<'_>) -> HeaderMap {
+    let From { id, client, chance } = from;
     let mut headers = call.headers.clone();
     NOT_ITS_OWN.iter().for_each(|name| drop(headers.remove(*name)));
     let mut set = |name: &'static str, value: String| {
@@ -189,14 +199,14 @@ fn headers(settings: &Settings, call: &Call, id: &str, at: SystemTime, client: &
             headers.insert(HeaderName::from_static(name), value);
         }
     };
-    set("webhook-id", id.to_owned());
+    set("webhook-id", id.clone());
     let timestamp = since_epoch(at).as_secs().to_string();
     if let Some(signatures) = identity::signatures(&settings.secrets, id, &timestamp, &call.body) {
         set("webhook-signature", signatures);
     }
     set("webhook-timestamp", timestamp);
     set("user-agent", format!("standin/{}", env!("CARGO_PKG_VERSION")));
-    set("traceparent", identity::traceparent(client.trace.as_deref()));
+    set("traceparent", identity::traceparent(client.trace.as_deref(), *chance));
     let expects_body = matches!(call.method, Method::POST | Method::PUT | Method::PATCH);
     if expects_body || !call.body.is_empty() {
         set("content-length", call.body.len().to_string());
@@ -224,6 +234,10 @@ const NOT_ITS_OWN: [&str; 14] = [
 ];
 
 impl Report {
+    pub fn has_delivered(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| answer.status.is_success())
+    }
+
     fn never(outcome: Outcome, reason: String) -> Self {
         let (violations, end) = (Vec::new(), End::Never { outcome, reason });
         Report { call: None, url: None, host: None, answer: None, violations, end }
@@ -280,7 +294,8 @@ mod tests {
     }
 
     async fn deliver_one(settings: &Settings, call: Call) -> Report {
-        deliver(settings, call.into(), &Run::new().next().call(0), &Client::default()).await
+        let from = From { id: Run::new().next().call(0), client: &Client::default(), chance: 0 };
+        deliver(settings, call.into(), from).await
     }
 
     /// The status or the word that came back.

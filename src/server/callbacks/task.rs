@@ -11,7 +11,7 @@ use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use url::Url;
 
-use super::queue::{self, Left, Queue, Step, Turn};
+use super::queue::{self, Hold, Left, Queue, Rested, Step, Turn};
 use super::record::{Attempt, Code, Outcome, Record, State};
 use super::retry::{self, Verdict};
 use super::saved::{self, Note, SavedAttempt, since_epoch};
@@ -41,7 +41,7 @@ pub(super) struct Task<S> {
     turns: HashMap<task::Id, Turn>,
     /// Of calls that were tried, and are not done.
     tried: HashMap<Turn, Tried>,
-    aborts: HashMap<Turn, task::AbortHandle>,
+    flying: HashMap<Turn, Flying>,
     /// In flight, and given up: however that ends.
     cancelled: HashSet<Turn>,
     /// The last calls that are done, the newest at the end.
@@ -57,6 +57,13 @@ pub(super) struct Task<S> {
     /// Nothing begins any more.
     stopping: bool,
     send: S,
+}
+
+/// An attempt that is under way.
+struct Flying {
+    abort: task::AbortHandle,
+    at: SystemTime,
+    begun: Instant,
 }
 
 /// A chain in the queue, or one call of it that is sent once more.
@@ -166,6 +173,9 @@ const KEPT: usize = 32 << 20;
 /// Bytes of a request, and of an answer's fields and body, that are kept while a call waits to be tried again.
 const LIGHT: usize = 1024;
 
+/// Attempts of a call that are shown: as many as a schedule has, and some by hand.
+const ATTEMPTS: usize = 128;
+
 /// Violations of one answer that are shown.
 const TOLD: usize = 5;
 
@@ -195,7 +205,7 @@ where
             flights: JoinSet::new(),
             turns: HashMap::new(),
             tried: HashMap::new(),
-            aborts: HashMap::new(),
+            flying: HashMap::new(),
             cancelled: HashSet::new(),
             done: VecDeque::new(),
             kept: 0,
@@ -280,7 +290,10 @@ where
         let base = self.current.borrow().settings.base.clone();
         let job = going.job.clone();
         let steps = steps(&job, base.as_ref(), &mut self.lanes).zip(left);
-        let number = self.queue.take_up(Instant::now(), job.pace.order, steps, going);
+        let now = Instant::now();
+        let age = SystemTime::now().duration_since(job.at).unwrap_or_default();
+        let begun = now.checked_sub(age).unwrap_or(now);
+        let number = self.queue.take_up(now, begun, job.pace.order, steps, going);
         for (call, note) in noted.into_iter().enumerate() {
             let turn = Turn { chain: number, call };
             let Some(note) = note.filter(|_| self.queue.state(turn) != Some(queue::State::Done)) else {
@@ -419,7 +432,7 @@ where
             queue::State::Flying => Some(note),
             queue::State::Due(due) => {
                 let wait = due.saturating_duration_since(Instant::now());
-                Some(Note { due: SystemTime::now().checked_add(wait).map(since_epoch), ..note })
+                Some(note.due_in(wait))
             }
             queue::State::Done => Some(Note::done()),
         }
@@ -457,7 +470,8 @@ where
                         flight.await
                     });
                     self.turns.insert(flight.id(), turn);
-                    self.aborts.insert(turn, flight);
+                    let (at, begun) = (SystemTime::now(), Instant::now());
+                    self.flying.insert(turn, Flying { abort: flight, at, begun });
                 }
             }
         }
@@ -489,12 +503,13 @@ where
             Err(error) => (error.id(), Err((Outcome::Failed, "a defect in Standin; see its log"))),
         };
         if let Some(turn) = self.turns.remove(&id) {
-            self.aborts.remove(&turn);
+            let flying = self.flying.remove(&turn);
+            let is_cancelled = self.cancelled.remove(&turn);
             match report {
-                _ if self.cancelled.remove(&turn) => {
-                    self.finish(turn, Outcome::Cancelled, Some(BY_HAND.to_owned()));
-                }
-                Ok(report) => self.settle(turn, report),
+                Ok(report) if !is_cancelled || report.has_delivered() => self.settle(turn, report),
+                Ok(_) => self.cut_off(turn, flying, BY_HAND),
+                Err((Outcome::Cancelled, _)) if is_cancelled => self.cut_off(turn, flying, BY_HAND),
+                Err((Outcome::Cancelled, reason)) => self.cut_off(turn, flying, reason),
                 Err((outcome, reason)) => self.finish(turn, outcome, Some(reason.to_owned())),
             }
         }
@@ -515,6 +530,20 @@ where
         let Some(going) = self.queue.get(turn.chain) else { return };
         self.counts.taken.fetch_sub(1, Ordering::Relaxed);
         given_up.push(going.given_up(turn.call));
+    }
+
+    /// An attempt that somebody ended. Its receiver may have had it.
+    fn cut_off(&mut self, turn: Turn, flying: Option<Flying>, reason: &str) {
+        if let (Some(Flying { at, begun, .. }), Some(going)) = (flying, self.queue.get(turn.chain)) {
+            let (code, error) = (Code::word("reset"), Some("it was cancelled under way".to_owned()));
+            let attempt = Attempt { at, code, error, undocumented: false, duration: begun.elapsed() };
+            let chain = &going.job.chain;
+            let seconds = attempt.duration.as_secs_f64();
+            let callback = &chain.calls[turn.call].callback;
+            self.observer.attempt(&chain.operation, callback, &code.to_string(), seconds);
+            self.tried.entry(turn).or_default().add(attempt);
+        }
+        self.finish(turn, Outcome::Cancelled, Some(reason.to_owned()));
     }
 
     /// Decides what follows from an attempt.
@@ -544,18 +573,11 @@ where
             self.observer.undocumented(&job.chain.operation, &planned.callback, &code);
         }
         let (verdict, reason) = (retry::verdict(attempt.code), attempt.reason());
-        tried.attempts.push(attempt);
+        tried.add(attempt);
         tried.tries += 1;
-        let in_vain = match verdict {
-            Verdict::Again => self.queue.failed(Instant::now(), turn),
-            Verdict::Delivered | Verdict::Final => {
-                self.queue.answered(turn);
-                Vec::new()
-            }
-        };
-        for turn in in_vain {
-            let reason = "its receiver rests after ten failures in a row, and was waited for";
-            self.finish(turn, Outcome::Failed, Some(reason.to_owned()));
+        match verdict {
+            Verdict::Again => self.failed(turn),
+            Verdict::Delivered | Verdict::Final => self.queue.answered(turn),
         }
         let Some(tried) = self.tried.get(&turn) else { return };
         let schedule = planned.retry.as_ref().unwrap_or(&job.pace.retry);
@@ -574,11 +596,22 @@ where
         }
     }
 
+    fn failed(&mut self, turn: Turn) {
+        let now = Instant::now();
+        let Some(Rested { lane, until, in_vain }) = self.queue.failed(now, turn) else { return };
+        let seconds = until.saturating_duration_since(now).as_secs();
+        tracing::warn!(host = &*lane, seconds, "receiver rests after ten failures in a row");
+        for turn in in_vain {
+            let reason = "its receiver rests after ten failures in a row, and was waited for";
+            self.finish(turn, Outcome::Failed, Some(reason.to_owned()));
+        }
+    }
+
     /// What waits to be tried again keeps little: what was sent can be rendered again, and of an answer
     /// its beginning is enough.
     fn lighten(&mut self, turn: Turn) {
         let Some(tried) = self.tried.get_mut(&turn) else { return };
-        tried.call.take_if(|call| call.body.len() > LIGHT);
+        tried.call.take_if(|call| call.bytes() > LIGHT);
         if let Some(answer) = &mut tried.answer {
             answer.cut(LIGHT, LIGHT);
         }
@@ -586,8 +619,7 @@ where
 
     fn note_wait(&self, turn: Turn, going: &Going, wait: Duration) {
         let Some(tried) = self.tried.get(&turn).filter(|_| self.store.outlives()) else { return };
-        let due = SystemTime::now().checked_add(wait).map(since_epoch);
-        let note = Note { due, ..tried.note() };
+        let note = tried.note().due_in(wait);
         self.store.note(going.name(), turn.call, note.write());
     }
 
@@ -596,7 +628,8 @@ where
         let job = &going.job;
         let tried = self.tried.remove(&turn).unwrap_or_default();
         let planned = &job.chain.calls[turn.call];
-        let (host, attempts) = (tried.host.as_deref(), &*tried.attempts);
+        let lane = self.queue.lane(turn).filter(|lane| !lane.is_empty());
+        let (host, attempts) = (tried.host.as_deref().or(lane.as_deref()), &*tried.attempts);
         let ended = Ended { outcome, reason: reason.as_deref(), host, attempts };
         tell(&*self.observer, &job.chain, planned, &ended);
         self.counts.taken.fetch_sub(1, Ordering::Relaxed);
@@ -607,7 +640,7 @@ where
             violations: tried.violations,
             ..self.record(turn, job, State::Done, tried.url.as_deref())
         };
-        let sent = tried.call.as_ref().map_or(0, |call| call.body.len() + call.url.len());
+        let sent = tried.call.as_ref().map_or(0, |call| call.bytes());
         let bytes = job.bytes + sent + tried.answer.as_ref().map_or(0, Sent::bytes);
         let Tried { now, call, answer, .. } = tried;
         let rest = Rest { job: job.clone(), index: turn.call, now, call, answer, bytes };
@@ -708,9 +741,9 @@ where
             return Err(if done { Refused::Done } else { Refused::Unknown });
         };
         let shown = self.shown(turn).ok_or(Refused::Unknown);
-        match self.aborts.get(&turn) {
-            Some(flight) if state == queue::State::Flying => {
-                flight.abort();
+        match self.flying.get(&turn) {
+            Some(flying) if state == queue::State::Flying => {
+                flying.abort.abort();
                 self.cancelled.insert(turn);
             }
             _ => self.finish(turn, Outcome::Cancelled, Some(BY_HAND.to_owned())),
@@ -741,9 +774,13 @@ where
     }
 
     fn count(&self) {
-        let began = |oldest: Instant| oldest.saturating_duration_since(self.counts.start).as_millis();
-        let oldest = self.queue.oldest().map_or(u64::MAX, |oldest| began(oldest) as u64);
-        self.counts.oldest.store(oldest, Ordering::Relaxed);
+        let start = self.counts.start;
+        // Chains that were kept began before that.
+        let began = |oldest: Instant| match oldest.checked_duration_since(start) {
+            Some(after) => after.as_millis() as i64,
+            None => -(start.saturating_duration_since(oldest).as_millis() as i64),
+        };
+        self.counts.oldest.store(self.queue.oldest().map_or(i64::MAX, began), Ordering::Relaxed);
         self.counts.flying.store(self.queue.flying(), Ordering::Relaxed);
     }
 
@@ -768,13 +805,18 @@ where
     }
 
     fn going(&self, turn: Turn, job: &Job, going: queue::State) -> Record {
-        let due = match going {
-            queue::State::Due(due) => Some(SystemTime::now() + due.saturating_duration_since(Instant::now())),
-            _ => None,
+        let now = Instant::now();
+        let (due, reason) = match (going, self.queue.hold(now, turn)) {
+            (queue::State::Due(due), None) => (Some(due), None),
+            (_, Some(Hold::Rest(until))) => (Some(until), Some("its receiver rests")),
+            (_, Some(Hold::Paused)) => (None, Some("callbacks are paused")),
+            (_, Some(Hold::Room)) => (None, Some("others go first")),
+            _ => (None, None),
         };
         let tried = self.tried.get(&turn);
         Record {
-            due,
+            due: due.map(|due| SystemTime::now() + due.saturating_duration_since(now)),
+            reason: reason.map(str::to_owned),
             attempts: tried.map_or_else(Vec::new, |tried| tried.attempts.clone()),
             violations: tried.map_or_else(Vec::new, |tried| tried.violations.clone()),
             ..self.record(turn, job, shown(going), tried.and_then(|tried| tried.url.as_deref()))
@@ -824,10 +866,18 @@ impl Going {
 }
 
 impl Tried {
+    /// Keeps the last ones.
+    fn add(&mut self, attempt: Attempt) {
+        if self.attempts.len() >= ATTEMPTS {
+            self.attempts.remove(0);
+        }
+        self.attempts.push(attempt);
+    }
+
     /// It is due at once.
     fn note(&self) -> Note {
         let attempts = self.attempts.iter().map(SavedAttempt::of).collect();
-        Note { now: self.now, attempts, tries: self.tries, due: None, done: None }
+        Note { now: self.now, attempts, tries: self.tries, ..Note::default() }
     }
 }
 
@@ -846,7 +896,8 @@ fn steps<'j>(
 /// first that was not waits from the end or the beginning of the one before it.
 fn left(job: &Job, again: Option<usize>, noted: &[Option<Note>]) -> Vec<Left> {
     let now = since_epoch(SystemTime::now());
-    let until = |due: u64| Left::After(Duration::from_millis(due.saturating_sub(now)).min(LONGEST));
+    let until =
+        |due: u64, most: Duration| Left::After(Duration::from_millis(due.saturating_sub(now)).min(most));
     // When the wait of the next call began; none: it has not.
     let mut from = Some(since_epoch(job.at));
     let calls = noted.iter().zip(&job.pace.waits).enumerate().map(|(index, (note, wait))| {
@@ -855,13 +906,11 @@ fn left(job: &Job, again: Option<usize>, noted: &[Option<Note>]) -> Vec<Left> {
         }
         let Some(note) = note else {
             if again.is_some() {
-                return until(now);
+                return until(now, Duration::ZERO);
             }
-            return from.take().map_or(Left::Behind, |from| {
-                let due = from.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-                // A clock that was wrong then lets nobody wait for longer.
-                Left::After(Duration::from_millis(due.saturating_sub(now)).min(*wait))
-            });
+            return from
+                .take()
+                .map_or(Left::Behind, |from| until(from.saturating_add(saved::millis(wait)), *wait));
         };
         let began =
             note.attempts.first().map(SavedAttempt::at).or(note.now.and_then(|now| now.try_into().ok()));
@@ -872,7 +921,7 @@ fn left(job: &Job, again: Option<usize>, noted: &[Option<Note>]) -> Vec<Left> {
         });
         match note.done {
             Some(_) => Left::Done,
-            None => until(note.due.unwrap_or(now)),
+            None => until(note.due.unwrap_or(now), note.wait.map_or(LONGEST, Duration::from_millis)),
         }
     });
     calls.collect()
@@ -995,6 +1044,9 @@ mod tests {
         check(order, None, [begun(-3, Some(5)), None, None], [after(5), Behind, Behind]);
         check(order, None, [done(-9), begun(-3, Some(-1)), None], [Done, after(0), Behind]);
         check(order, None, [done(-9), done(-5), done(-1)], [Done, Done, Done]);
+        // A clock that was a month ahead: the wait was of five seconds.
+        let ahead = begun(-3, Some(30 * 24 * 60 * 60)).map(|note| Note { wait: Some(5000), ..note });
+        check(order, None, [ahead, None, None], [after(5), Behind, Behind]);
         // The second was given up while the first was under way.
         check(order, None, [begun(-3, Some(5)), done(-1), None], [after(5), Done, Behind]);
     }

@@ -35,7 +35,9 @@ pub enum Read {
 pub fn client(session: &Session, exchange: Option<Arc<str>>) -> Client {
     let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
     let headers = &session.req_header().headers;
-    let trace = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    // Two of them are none (W3C Trace Context, 3.2).
+    let mut traces = headers.get_all("traceparent").iter();
+    let trace = traces.next().filter(|_| traces.next().is_none()).and_then(|value| value.to_str().ok());
     Client { peer, exchange, trace: trace.map(Into::into), loops: Loops::before(headers).map(Into::into) }
 }
 
