@@ -44,7 +44,7 @@ pub fn callbacks(command: CallbacksCommand) -> ExitCode {
     };
     let sent =
         prepare(&flags, config.callbacks, &compiled.mocks).and_then(|(chain, config)| match flags.dry_run {
-            true => show(&chain, flags.format),
+            true => show(&chain, config.base_url.as_ref(), flags.format),
             false => send(chain, &config, &flags),
         });
     sent.unwrap_or_else(|Wrong { message, hint, code }| {
@@ -154,6 +154,7 @@ fn listed(names: &[&str]) -> String {
 
 /// What the flags say of the request, over what the document shows.
 fn change(trial: &mut Trial, flags: &Send) -> Result<(), Wrong> {
+    let mut replaced = Vec::new();
     for field in &flags.headers {
         let pair = field.split_once(':').and_then(|(name, value)| {
             Some((HeaderName::try_from(name.trim()).ok()?, HeaderValue::try_from(value.trim()).ok()?))
@@ -161,7 +162,11 @@ fn change(trial: &mut Trial, flags: &Send) -> Result<(), Wrong> {
         let (name, value) = pair.ok_or_else(|| {
             Wrong::usage(format!("{field:?} is no header field")).hint("write it as 'name: value'")
         })?;
-        trial.headers.insert(name, value);
+        if !replaced.contains(&name) {
+            trial.headers.remove(&name);
+            replaced.push(name.clone());
+        }
+        trial.headers.append(name, value);
     }
     if let Some(file) = &flags.body {
         let unreadable =
@@ -197,23 +202,37 @@ fn origin(to: &str) -> Result<Target, Wrong> {
 }
 
 /// What would be sent, but for what says who sends it.
-fn show(chain: &Chain, format: Format) -> Result<ExitCode, Wrong> {
+fn show(chain: &Chain, base: Option<&Url>, format: Format) -> Result<ExitCode, Wrong> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let rendered = chain.calls.iter().enumerate().map(|(index, planned)| {
-        (&*planned.callback, chain.render(index, Moment { now, seed: fastrand::u64(..) }))
+        let call = chain.render(index, Moment { now, seed: fastrand::u64(..) });
+        (&*planned.callback, call.map(|call| Call { url: absolute(&call, base), ..call }))
     });
+    let rendered: Vec<_> = rendered.collect();
     match format {
-        Format::Text => print(&rendered.map(|(name, call)| text(name, call)).collect::<String>()),
+        Format::Text => {
+            print(&rendered.iter().map(|(name, call)| text(name, call.as_ref())).collect::<String>());
+        }
         Format::Json => {
-            let calls: Vec<Value> = rendered.map(|(name, call)| object(name, call)).collect();
+            let calls: Vec<Value> = rendered.iter().map(|(name, call)| object(name, call.as_ref())).collect();
             print(&format!("{}\n", json!({ "callbacks": calls })));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    let all = rendered.iter().all(|(_, call)| call.is_ok());
+    Ok(if all { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) })
 }
 
-fn text(name: &str, call: Result<Call, Unresolved>) -> String {
+/// Where a call goes, as the sender reads it.
+fn absolute(call: &Call, base: Option<&Url>) -> String {
+    if Url::parse(&call.url).is_ok() {
+        return call.url.clone();
+    }
+    let base = base.cloned().or_else(|| Url::parse(&call.base).ok());
+    base.and_then(|base| base.join(&call.url).ok()).map_or_else(|| call.url.clone(), String::from)
+}
+
+fn text(name: &str, call: Result<&Call, &Unresolved>) -> String {
     let mut out = format!("# {}\n", report::printable(name));
     match call {
         Ok(call) => {
@@ -234,7 +253,7 @@ fn text(name: &str, call: Result<Call, Unresolved>) -> String {
     out
 }
 
-fn object(name: &str, call: Result<Call, Unresolved>) -> Value {
+fn object(name: &str, call: Result<&Call, &Unresolved>) -> Value {
     let call = match call {
         Ok(call) => call,
         Err(unresolved) => return json!({ "callback": name, "reason": unresolved.to_string() }),

@@ -33,8 +33,14 @@ const MOST: usize = 100;
 
 /// What the operation of a callback says.
 pub fn said<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Said<'t> {
-    let own = operation.get("x-standin-callback");
-    let microcks = operation.get("x-microcks-callback");
+    let mut extension = |name: &str| {
+        let value = operation.get(name)?;
+        if !value.is_mapping() {
+            resolver.report(wrong_type(value, &format!("`{name}`"), "a mapping, as `{order: 1}`"));
+        }
+        Some(value)
+    };
+    let (own, microcks) = (extension("x-standin-callback"), extension("x-microcks-callback"));
     known(resolver, own, &KEYS);
     let key = |name| own.and_then(|own| own.get(name));
     let shared = |name| key(name).or_else(|| microcks.and_then(|microcks| microcks.get(name)));
@@ -78,36 +84,44 @@ fn retry<'t>(resolver: &mut Resolver<'t>, value: Value<'t>) -> Option<Arc<[Durat
         resolver.report(wrong_type(value, "`retry`", "a list of at most 100 waits, as `[1s, 30s]`"));
         return None;
     }
-    Some(value.items().filter_map(|item| duration(resolver, item)).collect())
+    let waits: Vec<_> = value.items().map(|item| duration(resolver, item)).collect();
+    // With one that is wrong the list means another one.
+    waits.into_iter().collect()
 }
 
-/// Nothing under `when` is nothing that has to hold.
+/// Nothing under `when` is nothing that has to hold. With a part that is wrong it is no condition: without
+/// that part it would hold for more than anybody meant.
 fn when<'t>(resolver: &mut Resolver<'t>, value: Value<'t>) -> Option<When<'t>> {
     if !value.is_mapping() {
         resolver.report(wrong_type(value, "`when`", "a mapping with `status` or `example`"));
         return None;
     }
     known(resolver, Some(value), &WHEN);
+    let mut is_whole = value.entries().all(|(key, _)| WHEN.contains(&key.text()));
     let mut found = When { at: value, statuses: Vec::new(), examples: Vec::new() };
     for item in value.get("status").into_iter().flat_map(one_or_more) {
         let text = item.text().unwrap_or_default();
         match StatusPattern::parse(&text).filter(|status| *status != StatusPattern::Default) {
             Some(status) => found.statuses.push(status),
-            None => resolver.report(
-                item.problem(Severity::Warning, BAD_EXTENSION, format!("`{}` is no status", cut(&text)))
-                    .hint("write a code (`201`) or a range (`2XX`), or a list of them"),
-            ),
+            None => {
+                is_whole = false;
+                resolver.report(
+                    item.problem(Severity::Warning, BAD_EXTENSION, format!("`{}` is no status", cut(&text)))
+                        .hint("write a code (`201`) or a range (`2XX`), or a list of them"),
+                );
+            }
         }
     }
     for item in value.get("example").into_iter().flat_map(one_or_more) {
         match item.as_str() {
             Some(name) => found.examples.push(name),
             None => {
+                is_whole = false;
                 resolver.report(wrong_type(item, "`example`", "the name of an example, or a list of names"));
             }
         }
     }
-    Some(found)
+    is_whole.then_some(found)
 }
 
 fn repeat<'t>(resolver: &mut Resolver<'t>, value: Value<'t>) -> Option<Repeat> {

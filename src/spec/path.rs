@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::document::{Document, Field, Format, Media, Operation, Parameter, StatusPattern};
+use super::document::{Document, Field, Format, Media, Operation, Parameter, Response, StatusPattern};
 use super::keyword::{PATH_ITEM, PATH_ITEM_OF_2, given, keywords, method, standard_method, wrong_type};
 use super::resolve::Resolver;
 use crate::diagnostic::{Code, Severity, cut};
@@ -69,14 +69,17 @@ impl Room {
         };
         let fields =
             |fields: &[Field<'t>]| fields.iter().map(|field| 1 + field.examples.len()).sum::<usize>();
-        let responses = operation.responses.iter();
-        let responses = responses.map(|response| 1 + fields(&response.headers) + media(&response.content));
-        let callbacks = operation.callbacks.iter();
-        let callbacks = callbacks.map(|callback| 1 + shown(&callback.parameters) + media(&callback.bodies));
+        let answered = |responses: &[Response<'t>]| {
+            let parts = |response: &Response<'t>| 1 + fields(&response.headers) + media(&response.content);
+            responses.iter().map(parts).sum::<usize>()
+        };
+        let callbacks = operation.callbacks.iter().map(|callback| {
+            1 + shown(&callback.parameters) + media(&callback.bodies) + answered(&callback.responses)
+        });
         let parts = 1
             + shown(&operation.parameters)
             + media(&operation.bodies)
-            + responses.sum::<usize>()
+            + answered(&operation.responses)
             + callbacks.sum::<usize>();
         let Some(left) = self.left.checked_sub(parts) else {
             let message = "the operations of this document have more than 1,000,000 parameters, headers, media \

@@ -92,6 +92,16 @@ async fn the_request_is_the_documents_or_as_the_flags_say() {
 }
 
 #[tokio::test]
+async fn a_relative_url_is_shown_as_it_is_sent_and_what_is_not_sent_is_a_failure() {
+    let args = ["--operation", "createUser", "--example", "John Doe", "--dry-run", "--body", "body.json"];
+    let shown = sending("", args).file("body.json", r#"{"cb": "/back"}"#).exits().await;
+    shown.is(0).prints(&["POST http://127.0.0.1:8080/back/7"]);
+    let based = sending("base_url: 'http://base:1/x/'", args).file("body.json", r#"{"cb": "back"}"#);
+    based.exits().await.is(0).prints(&["POST http://base:1/x/back/7"]);
+    sending("", args).file("body.json", "{}").exits().await.is(1).prints(&["is not sent"]);
+}
+
+#[tokio::test]
 async fn a_script_reads_it_as_json() {
     let read = |stdout: &str| serde_json::from_str::<serde_json::Value>(stdout).unwrap();
     let args = ["--operation", "createUser", "--format", "json"];
@@ -103,7 +113,7 @@ async fn a_script_reads_it_as_json() {
     assert_eq!(first["body"], r#"{"hello":"John"}"#);
     let without = r#"{"cb": ""}"#;
     let unresolved = sending("", args).file("body.json", without).args(["--dry-run", "--body", "body.json"]);
-    let first = &read(&unresolved.exits().await.is(0).stdout)["callbacks"][0];
+    let first = &read(&unresolved.exits().await.is(1).stdout)["callbacks"][0];
     assert!(first["reason"].as_str().is_some_and(|reason| reason.contains("request.body#/cb")), "{first}");
 
     let receiver = Receiver::answering(|_| Reply::new(204, "")).await;

@@ -11,14 +11,18 @@
 use std::borrow::Cow;
 
 use http::HeaderName;
+use http::header::CONTENT_TYPE;
 use serde_json::Value as Json;
 
 use super::Unresolved;
 use crate::diagnostic::nearest;
-use crate::mock::message::{Body, Context};
+use crate::mock::message::{Body, Context, Request};
 use crate::mock::template::{self, Asked, Needs, Pointer, Value, shortened};
 
 pub use crate::mock::template::Error;
+
+/// Bytes of a URL. What is longer is refused where it is sent, and what follows is not looked at.
+const LONGEST: usize = 8 * 1024;
 
 /// A key, parsed at load.
 #[derive(Debug, Clone)]
@@ -129,6 +133,11 @@ impl Url {
                 value if value.is_empty() => return Err(unresolved("is empty")),
                 value if url.is_empty() => url.push_str(&value),
                 value => encode(&value, &mut url),
+            }
+            if url.len() > LONGEST {
+                let beyond = (LONGEST + 1..).find(|end| url.is_char_boundary(*end));
+                url.truncate(beyond.unwrap_or(LONGEST));
+                break;
             }
         }
         Ok(url)
@@ -294,7 +303,9 @@ impl Runtime {
             Runtime::RequestHeader(name) => template::header(request, name.as_str()).map(Cow::Borrowed),
             Runtime::RequestQuery(name) => request.query(name),
             Runtime::RequestPath(name) => request.param(name).map(Cow::Borrowed),
-            Runtime::RequestBody(pointer) => return part_of(request.body, pointer),
+            Runtime::RequestBody(pointer) => {
+                return part_of(request.body, pointer).or_else(|why| field_of(request, pointer).ok_or(why));
+            }
             Runtime::ResponseHeader(name) => {
                 let value = context.response.and_then(|response| response.headers.get(name));
                 value.and_then(|value| value.to_str().ok()).map(Cow::Borrowed)
@@ -322,7 +333,8 @@ impl Runtime {
     fn needs(&self) -> Needs {
         Needs {
             request_body: matches!(self, Runtime::RequestBody(_)),
-            request_headers: matches!(self, Runtime::RequestHeader(_)),
+            // What a form is, its media type says.
+            request_headers: matches!(self, Runtime::RequestHeader(_) | Runtime::RequestBody(_)),
             response: matches!(
                 self,
                 Runtime::StatusCode | Runtime::ResponseHeader(_) | Runtime::ResponseBody(_)
@@ -376,6 +388,24 @@ fn part_of<'v>(body: &'v Body, pointer: &Pointer) -> Result<Cow<'v, str>, &'stat
         None if whole => body.text().map(Cow::Borrowed).ok_or("is not text"),
         None => Err("has no value, as the body is no JSON"),
     }
+}
+
+/// The field of a form that a pointer of one token names, as if the form were an object.
+fn field_of<'v>(request: &Request<'v>, pointer: &Pointer) -> Option<Cow<'v, str>> {
+    let mut tokens = pointer.tokens();
+    let name = tokens.next().filter(|_| tokens.next().is_none())?;
+    let kind = request.head.headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let is =
+        |name: &str| kind.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case(name));
+    if is("application/x-www-form-urlencoded") {
+        let mut pairs = request.body.form().iter();
+        return pairs.find(|(key, _)| key == name).map(|(_, value)| Cow::Borrowed(value.as_str()));
+    }
+    if !is("multipart/form-data") {
+        return None;
+    }
+    let part = request.body.multipart(kind)?.iter().find(|part| part.name.as_deref() == Some(name))?;
+    std::str::from_utf8(&part.bytes).ok().map(Cow::Borrowed)
 }
 
 fn scalar(value: &Json) -> Result<Cow<'_, str>, &'static str> {
@@ -657,6 +687,17 @@ mod tests {
         );
     }
 
+    /// It is refused where it is sent, whatever its length; many callbacks may go there.
+    #[test]
+    fn a_url_is_cut_where_it_is_too_long() {
+        let body = format!("http://{}", "é".repeat(1 << 19));
+        let sample = Sample::request(&*body.leak());
+        let url = Url::parse("{$request.body}/{$request.body}").unwrap();
+        let params = sample.params();
+        let resolved = url.resolve(&sample.context(&params)).unwrap();
+        assert!(resolved.len() > LONGEST && resolved.len() < LONGEST + 4, "{}", resolved.len());
+    }
+
     #[test]
     fn header_names_ignore_case_and_others_do_not() {
         check("/{$request.header.CONTENT-Type}", "/application%2Fjson");
@@ -706,7 +747,8 @@ mod tests {
         #[track_caller]
         fn check(key: &str, request_body: bool, response: bool, dynamic: bool) {
             let url = Url::parse(key).expect("the key is one");
-            let request_headers = key.contains("request.header");
+            // What a form is, its media type says.
+            let request_headers = key.contains("request.header") || key.contains("$request.body");
             let needs = Needs { request_body, request_headers, response, now: false };
             assert_eq!((url.needs(), url.is_dynamic()), (needs, dynamic));
         }

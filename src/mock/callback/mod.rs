@@ -93,7 +93,7 @@ pub struct Planned {
     /// Waits between its attempts, if the document says; none: what the config says.
     pub retry: Option<Arc<[Duration]>>,
     /// Where it will go, as far as it is known now; why not, if nowhere.
-    pub target: Result<String, Unresolved>,
+    pub target: Result<Arc<str>, Unresolved>,
     plan: Arc<Plan>,
     payload: Option<usize>,
     /// Where it goes is known at its first attempt only.
@@ -217,8 +217,8 @@ pub fn chain(
     for plan in plans {
         let Some(payload) = plan.payload(example, response.status) else { continue };
         needs = needs | plan.needs_to_render();
-        let target = plan.url.resolve(context);
-        for wait in plan.waits(context.moment.seed) {
+        let target = plan.url.resolve(context).map(Arc::from);
+        for wait in plan.waits(context.moment.seed).take(LONGEST - calls.len()) {
             calls.push(Planned {
                 callback: plan.name.clone(),
                 wait,
@@ -230,7 +230,6 @@ pub fn chain(
             });
         }
     }
-    calls.truncate(LONGEST);
     if calls.is_empty() {
         return None;
     }
@@ -289,7 +288,8 @@ impl Chain {
             fields.map(|(_, value)| 100 + value.len()).sum::<usize>()
         };
         let params: usize = params.iter().map(|(name, value)| 32 + name.len() + value.len()).sum();
-        let urls: usize = self.calls.iter().map(|call| call.target.as_ref().map_or(64, String::len)).sum();
+        let urls: usize =
+            self.calls.iter().map(|call| call.target.as_ref().map_or(64, |url| url.len())).sum();
         let query = query.as_ref().map_or(0, |query| query.len());
         let fixed = size_of::<Kept>() + self.calls.len() * 2 * size_of::<Planned>();
         let kept = path.len() + query + params + body.len() + response_body.len();
@@ -303,8 +303,9 @@ impl Chain {
 
     /// All of its calls go to one URL, whatever their keys say.
     pub fn redirect(&mut self, url: &str) {
+        let url: Arc<str> = url.into();
         for planned in &mut self.calls {
-            (planned.target, planned.dynamic) = (Ok(url.to_owned()), false);
+            (planned.target, planned.dynamic) = (Ok(url.clone()), false);
         }
     }
 
@@ -314,7 +315,7 @@ impl Chain {
         let mut url = if planned.dynamic {
             self.kept.with_context(moment, |context| planned.plan.url.resolve(context))?
         } else {
-            planned.target.clone()?
+            planned.target.clone()?.to_string()
         };
         let mut headers = HeaderMap::new();
         let mut body = Bytes::new();

@@ -124,7 +124,7 @@ impl Chain {
             }
             last = Some(&planned.plan);
             let target = match &planned.target {
-                Ok(url) => Target::Target(url.clone()),
+                Ok(url) => Target::Target(url.to_string()),
                 Err(Unresolved { expression, reason }) => {
                     Target::Unresolved { expression: expression.clone(), reason: reason.clone().into_owned() }
                 }
@@ -149,7 +149,7 @@ impl Chain {
         let calls = saved.calls.into_iter().map(|call| {
             let plan = plans.get(call.plan).ok_or(Broken::Nothing("the plan of a call"))?;
             let target = match call.target {
-                Target::Target(url) => Ok(url),
+                Target::Target(url) => Ok(url.into()),
                 Target::Unresolved { expression, reason } => {
                     Err(Unresolved { expression, reason: reason.into() })
                 }
