@@ -1015,6 +1015,16 @@ async fn a_full_queue_drops_the_chain_and_not_the_answer() {
     .await;
 }
 
+#[tokio::test]
+async fn calls_that_are_too_many_for_one_answer_are_counted() {
+    let many = |name: &str| to_query(name, "x-standin-callback: {repeat: {times: 100}}, ");
+    let callbacks: String = (0..11).map(|at| many(&format!("c{at}"))).collect();
+    let standin = serving(&orders(&callbacks), "callbacks: {delay: 1h}\n").await;
+    order(&standin, "http://127.0.0.1:1").await;
+    standin.counts(100.0, "standin_callbacks_total", &[("callback", "c10"), ("outcome", "dropped")]).await;
+    standin.counts(1000.0, "standin_callbacks_pending", &[]).await;
+}
+
 // Which and whether.
 
 #[tokio::test]

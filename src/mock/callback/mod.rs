@@ -78,6 +78,8 @@ pub struct Chain {
     /// The operation's label: `operationId`, else `METHOD /path/template`.
     pub operation: Arc<str>,
     pub calls: Box<[Planned]>,
+    /// Callbacks with more calls than an answer sends, and how many are left out.
+    pub left_out: Box<[(Arc<str>, usize)]>,
     /// The name of the answer's example.
     example: Option<Box<str>>,
     kept: Arc<Kept>,
@@ -214,11 +216,17 @@ pub fn chain(
     let response = context.response?;
     let mut needs = Needs::default();
     let mut calls = Vec::with_capacity(plans.len().min(LONGEST));
+    let mut left_out = Vec::new();
     for plan in plans {
         let Some(payload) = plan.payload(example, response.status) else { continue };
         needs = needs | plan.needs_to_render();
         let target = plan.url.resolve(context).map(Arc::from);
-        for wait in plan.waits(context.moment.seed).take(LONGEST - calls.len()) {
+        let room = LONGEST - calls.len();
+        let times = plan.repeat.map_or(1, |repeat| repeat.times);
+        if times > room {
+            left_out.push((plan.name.clone(), times - room));
+        }
+        for wait in plan.waits(context.moment.seed).take(room) {
             calls.push(Planned {
                 callback: plan.name.clone(),
                 wait,
@@ -235,7 +243,8 @@ pub fn chain(
     }
     let kept = Arc::new(Kept::of(context, &response, needs));
     let example = example.map(Into::into);
-    Some(Chain { operation: operation.clone(), calls: calls.into(), example, kept })
+    let (operation, calls, left_out) = (operation.clone(), calls.into(), left_out.into());
+    Some(Chain { operation, calls, left_out, example, kept })
 }
 
 impl Planned {

@@ -168,7 +168,8 @@ impl Chain {
         let calls: Vec<Planned> = calls.collect::<Result<_, Broken>>()?;
         let kept = Arc::new(saved.exchange.restore()?);
         // Of its plans only what goes with the answer's example was saved.
-        Ok(Chain { operation: saved.operation.into(), calls: calls.into(), example: None, kept })
+        let (operation, calls, left_out) = (saved.operation.into(), calls.into(), Box::default());
+        Ok(Chain { operation, calls, left_out, example: None, kept })
     }
 }
 

@@ -257,6 +257,7 @@ impl Callbacks {
         if !config.enabled || calls == 0 {
             return None;
         }
+        self.tell_left_out(&chain);
         let bytes = chain.bytes();
         if !self.counts.take_calls(calls, config.queue) {
             self.refuse(&chain, Outcome::Dropped, "the queue is full; `callbacks.queue` bounds it");
@@ -297,6 +298,19 @@ impl Callbacks {
             }
             self.store.forget(job.id.chain());
             self.refuse(&job.chain, Outcome::Cancelled, "stopping");
+        }
+    }
+
+    fn tell_left_out(&self, chain: &Chain) {
+        let operation = &*chain.operation;
+        for (callback, calls) in &chain.left_out {
+            (0..*calls).for_each(|_| self.observer.outcome(operation, callback, Outcome::Dropped));
+            tracing::warn!(
+                operation,
+                callback = &**callback,
+                calls,
+                "callbacks dropped: an answer sends 1,000 at most"
+            );
         }
     }
 
