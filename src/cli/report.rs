@@ -8,7 +8,7 @@ use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
-use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use standin::diagnostic::{Diagnostic, Place, Severity};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -64,7 +64,11 @@ fn draw(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
     let mut group =
         Group::with_title(level.primary_title(printable(&diagnostic.message)).id(diagnostic.code.0));
     if let Some(place) = &diagnostic.place {
-        group = group.element(snippet(place));
+        // Of an empty line, and of one that holds a secret, there is nothing to see.
+        group = match place.text.is_empty() {
+            true => group.element(origin(place)),
+            false => group.element(snippet(place)),
+        };
     }
     // In a text of one line its number says nothing.
     if let Some(place) = diagnostic.place.as_ref().filter(|place| is_cut(place)) {
@@ -90,6 +94,11 @@ fn is_cut(place: &Place) -> bool {
 fn with_column(drawn: &str, place: &Place) -> String {
     let origin = |column| format!("{}:{}:{column}\n", shown(&place.file), place.line);
     drawn.replacen(&origin(place.caret()), &origin(place.column), 1)
+}
+
+fn origin(place: &Place) -> Origin<'_> {
+    let (line, column) = (place.line as usize, place.column as usize);
+    Origin::path(shown(&place.file)).line(line).char_column(column)
 }
 
 fn snippet(place: &Place) -> Snippet<'_, Annotation<'_>> {
