@@ -500,13 +500,14 @@ async fn a_dead_client_delays_no_other_whose_url_is_relative() {
     let hole = Receiver::answering(move |_| Reply::new(200, "").after(&held)).await;
     let healthy = Receiver::start().await;
     let config = "callbacks: {delay: 1ms, timeout: 1h, per_host: 1}\n";
-    let standin = serving(&orders(&callback("a", "/relative", "{}", "")), config).await;
+    let relative = "/relative?back=http://elsewhere";
+    let standin = serving(&orders(&callback("a", relative, "{}", "")), config).await;
     for receiver in [&hole, &hole, &healthy] {
         let host = receiver.url().split_off("http://".len());
         let request = post("/orders/7", "{}").header("host", &host);
         assert_eq!(standin.send(request).await.status, 201);
     }
-    assert_eq!(targets(&healthy.expect(1).await), ["/relative"]);
+    assert_eq!(targets(&healthy.expect(1).await), [relative]);
     assert_eq!(hole.calls().len(), 1);
     gate.open();
 }

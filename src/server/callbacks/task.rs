@@ -852,9 +852,7 @@ impl Going {
             Some(index) => self.job.id.call(index),
         }
     }
-}
 
-impl Going {
     fn given_up(&self, call: usize) -> GivenUp {
         let chain = &self.job.chain;
         GivenUp {
@@ -963,7 +961,8 @@ impl LastLane {
         let Ok(target) = target else { return "".into() };
         let lane: queue::Lane = target.lane().into();
         // Whatever is not written so is not remembered, as what is relative.
-        if let Some(at) = url.find("://") {
+        let scheme = |at: &usize| ["http", "https"].iter().any(|name| url[..*at].eq_ignore_ascii_case(name));
+        if let Some(at) = url.find("://").filter(scheme) {
             let end = url[at + 3..].find(['/', '?', '#']).map_or(url.len(), |end| at + 3 + end);
             self.0 = Some((url[..end].to_owned(), lane.clone()));
         }
