@@ -25,6 +25,7 @@ pub struct Said<'t> {
 }
 
 const KEYS: [&str; 6] = ["order", "delay", "url", "retry", "when", "repeat"];
+const EXTENSIONS: [&str; 2] = ["x-standin-callback", "x-microcks-callback"];
 const WHEN: [&str; 2] = ["status", "example"];
 const REPEAT: [&str; 2] = ["times", "every"];
 
@@ -33,14 +34,14 @@ const MOST: usize = 100;
 
 /// What the operation of a callback says.
 pub fn said<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Said<'t> {
-    let mut extension = |name: &str| {
+    let mut extension = |name: &'static str| {
         let value = operation.get(name)?;
         if !value.is_mapping() {
             resolver.report(wrong_type(value, &format!("`{name}`"), "a mapping, as `{order: 1}`"));
         }
         Some(value)
     };
-    let (own, microcks) = (extension("x-standin-callback"), extension("x-microcks-callback"));
+    let [own, microcks] = EXTENSIONS.map(&mut extension);
     known(resolver, own, &KEYS);
     let key = |name| own.and_then(|own| own.get(name));
     let shared = |name| key(name).or_else(|| microcks.and_then(|microcks| microcks.get(name)));
@@ -51,6 +52,16 @@ pub fn said<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Said<'t> {
         retry: key("retry").and_then(|value| retry(resolver, value)),
         when: key("when").and_then(|value| when(resolver, value)),
         repeat: key("repeat").and_then(|value| repeat(resolver, value)),
+    }
+}
+
+/// Extensions of the operation that stand above it, where `get` finds them.
+pub fn misplaced<'t>(resolver: &mut Resolver<'t>, get: impl Fn(&str) -> Option<Value<'t>>) {
+    for (name, value) in EXTENSIONS.iter().filter_map(|name| Some((name, get(name)?))) {
+        let message = format!("`{name}` has no effect here");
+        let problem = value.problem(Severity::Warning, BAD_EXTENSION, message);
+        resolver
+            .report(problem.hint("write it into the operation, beside its `requestBody` and `responses`"));
     }
 }
 

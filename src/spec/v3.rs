@@ -264,8 +264,10 @@ fn callbacks<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Callb
         if !callback.is_mapping() {
             resolver.report(wrong_type(callback, "a callback", "a mapping of URL keys to path items"));
         }
+        callback::misplaced(resolver, |name| callback.get(name));
         for (url, item) in callback.entries().filter(|(url, _)| !url.text().starts_with("x-")) {
             let item = PathItem::of(resolver, item);
+            callback::misplaced(resolver, |name| item.get(name));
             let shared = parameters(resolver, item.get("parameters"));
             for (key, method, value) in item.operations(resolver) {
                 let mut call = call(resolver, name, url, key, method, value);
