@@ -169,6 +169,21 @@ pub struct Liking {
 #[derive(Debug, Clone, Copy)]
 pub struct ContentType<'h>(Option<Named<'h>>);
 
+/// How closely a document names the type of a message. Of several names the closest one counts (OpenAPI 3.2,
+/// Response Object: `content`): the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Closeness {
+    /// It names one that can be read by who reads this one.
+    Alike,
+    /// It names the type with another parameter.
+    Differs,
+    /// `*/*`
+    All,
+    /// `text/*`
+    Kind,
+    Named,
+}
+
 #[derive(Debug)]
 struct Range<'h> {
     named: Named<'h>,
@@ -278,21 +293,19 @@ impl<'h> ContentType<'h> {
     /// Whether a body of this type may be one that the document describes under `media`: the same type,
     /// unless a parameter differs, one that is alike, or one of a range.
     pub fn fits(&self, media: &MediaType) -> bool {
-        let Some(named) = &self.0 else { return true };
-        match named.is(media) {
-            true => !named.parameters_differ(media),
-            false => named.is_alike(media) || named.is_within(media),
-        }
+        self.0.is_none() || self.closeness(media).is_some_and(|closeness| closeness != Closeness::Differs)
     }
 
-    /// How closely the document's `media` names it, whatever the parameters; none if it does not, or if
-    /// there is none that can be read.
-    pub fn closeness(&self, media: &MediaType) -> Option<u8> {
+    /// How closely the document's `media` names it; none if it does not, or if there is none that can be
+    /// read.
+    pub fn closeness(&self, media: &MediaType) -> Option<Closeness> {
         let named = self.0.as_ref()?;
-        match named.is(media) {
-            true => Some(if named.parameters_differ(media) { NAMED } else { NAMED + 1 }),
-            false if named.is_alike(media) => Some(OF_KIND),
-            false => named.is_within(media).then_some(ALIKE),
+        match media.breadth {
+            Breadth::One if !named.is(media) => named.is_alike(media).then_some(Closeness::Alike),
+            Breadth::One if named.parameters_differ(media) => Some(Closeness::Differs),
+            Breadth::One => Some(Closeness::Named),
+            Breadth::Kind => named.is_within(media).then_some(Closeness::Kind),
+            Breadth::All => Some(Closeness::All),
         }
     }
 }
@@ -552,6 +565,23 @@ mod tests {
         check("text/html", "image/*", 0);
         check("image/jpeg;q=0", "image/*", 0);
         assert_eq!(MediaType::parse("*/json"), None);
+    }
+
+    #[test]
+    fn of_several_names_the_closest_one_counts() {
+        let check = |content_type: &str, described: &[&str]| {
+            let headers =
+                HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().expect("a field's value"))]);
+            let of = |name: &str| {
+                ContentType::of(&headers).closeness(&MediaType::parse(name).expect("a media type"))
+            };
+            let closeness: Vec<_> = described.iter().map(|name| of(name).expect("it is named")).collect();
+            assert!(closeness.is_sorted_by(|one, next| one > next), "{closeness:?}");
+        };
+        check("application/json", &["application/json", "application/*", "*/*", "application/hal+json"]);
+        check("application/hal+json; charset=utf-8", &["application/*", "*/*", "application/json"]);
+        check("text/plain", &["text/plain", "text/*", "*/*"]);
+        check("text/a; v=2", &["text/a; v=2", "text/*; v=1", "*/*", "text/a; v=1"]);
     }
 
     #[test]

@@ -232,9 +232,29 @@ impl Validator {
 
     /// What of a message does not fit, at most `limit` of it.
     pub fn misfits(&self, instance: &Json, limit: usize) -> Vec<Misfit> {
-        if self.fits(instance) {
-            return Vec::new();
+        if self.fits(instance) { Vec::new() } else { self.told(instance, limit) }
+    }
+
+    /// The same of a message that has several values: with each comes its place among them. All of them have the
+    /// steps of one message; what is beyond is not looked at.
+    pub fn misfits_among(&self, instances: &[Json], limit: usize) -> Vec<(usize, Misfit)> {
+        let (mut found, mut steps) = (Vec::new(), STEPS);
+        for (at, instance) in instances.iter().enumerate() {
+            let before = steps;
+            if found.len() >= limit || self.cost.take(&self.bundle, instance, &mut steps).is_err() {
+                break;
+            }
+            if !self.compiled.is_valid(instance) {
+                steps = steps.saturating_sub((before - steps) * TELLING);
+                let told = self.told(instance, limit - found.len());
+                found.extend(told.into_iter().map(|misfit| (at, misfit)));
+            }
         }
+        found
+    }
+
+    /// What of an instance that does not fit is told.
+    fn told(&self, instance: &Json, limit: usize) -> Vec<Misfit> {
         match self.cost.telling(&self.bundle, instance, STEPS / TELLING) {
             Telling::All => collected(self.compiled.iter_errors(instance), limit),
             Telling::First => collected(self.compiled.validate(instance).err().into_iter(), limit),
@@ -705,6 +725,19 @@ mod tests {
             (found, validator.fits(&instance)),
             (expected.iter().map(|text| (*text).to_owned()).collect(), expected.is_empty())
         );
+    }
+
+    #[test]
+    fn the_values_of_a_message_share_its_steps() {
+        let alternatives: Vec<_> = (0..100).map(|n| json!({"required": [format!("a{n}")]})).collect();
+        let validator = Validator::new(json!({"anyOf": alternatives})).expect("it can be compiled");
+        let mut values = vec![json!({"a99": 1}); 10];
+        values.push(json!({}));
+        let places = |found: Vec<(usize, Misfit)>| found.iter().map(|(at, _)| *at).collect::<Vec<_>>();
+        assert_eq!(places(validator.misfits_among(&values, 20)), [10]);
+        values.splice(..0, vec![json!({"a99": 1}); super::STEPS / 100]);
+        assert_eq!(places(validator.misfits_among(&values, 20)), [0; 0]);
+        assert_eq!(places(validator.misfits_among(&vec![json!({}); super::STEPS / 100], 3)), [0, 1, 2]);
     }
 
     #[test]

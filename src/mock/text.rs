@@ -258,7 +258,10 @@ impl<'b> View<'b> {
             true => vec![name.into_owned()],
             false => segments(&name),
         };
-        let texts = fields.map(|(name, text)| (path(name), 0, text)).collect();
+        let texts: Vec<_> = fields.map(|(name, text)| (path(name), 0, text)).collect();
+        if texts.is_empty() {
+            return Json::Object(Default::default());
+        }
         self.tree(texts, taken, 0, &mut self.views())
     }
 

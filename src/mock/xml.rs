@@ -49,15 +49,26 @@ pub fn write(instance: &Json, bundle: &Json) -> String {
 /// A text as an instance, as far as the schema says what is an array, a number, an attribute. None if it
 /// is not well formed, has a document type, or is larger than is looked at. Namespaces are not compared.
 pub fn read(text: &str, bundle: &Json) -> Option<Json> {
-    let text = text.trim_start_matches('\u{feff}');
-    if !is_bounded(text) {
-        return None;
-    }
-    let options = ParsingOptions { nodes_limit: MOST_NODES, ..ParsingOptions::default() };
-    let document = Document::parse_with_options(text, options).ok()?;
+    let document = parse(text)?.ok()?;
     let mut reader = Reader { shapes: Shapes::new(bundle) };
     let shape = reader.shapes.of(bundle);
     reader.value(document.root_element(), &shape, 0)
+}
+
+/// Whether a text is not well formed, as far as it is looked at.
+pub fn is_malformed(text: &str) -> bool {
+    use roxmltree::Error::{AttributesLimitReached, DtdDetected, NamespacesLimitReached, NodesLimitReached};
+    let is_let_be = |error| {
+        matches!(error, DtdDetected | NodesLimitReached | AttributesLimitReached | NamespacesLimitReached)
+    };
+    parse(text).is_some_and(|parsed| parsed.is_err_and(|error| !is_let_be(error)))
+}
+
+/// None where it is larger than is looked at.
+fn parse(text: &str) -> Option<Result<Document<'_>, roxmltree::Error>> {
+    let text = text.trim_start_matches('\u{feff}');
+    let options = ParsingOptions { nodes_limit: MOST_NODES, ..ParsingOptions::default() };
+    is_bounded(text).then(|| Document::parse_with_options(text, options))
 }
 
 /// A value by the schema that `bundle` stands for, with the declaration.

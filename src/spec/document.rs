@@ -51,6 +51,8 @@ pub struct Operation<'t> {
     /// Whether a request without a body is none.
     pub body_required: bool,
     pub responses: Vec<Response<'t>>,
+    /// Of which responses nothing is known, since they can't be read.
+    pub unread: Vec<StatusPattern>,
     pub callbacks: Vec<Callback<'t>>,
     /// Alternatives, of which a request needs one. None: it needs nothing.
     pub security: Arc<[Requirement<'t>]>,
@@ -254,6 +256,8 @@ pub struct Callback<'t> {
     /// What the receiver may answer. Their `x-microcks-refs` are names for a callback whose request has no
     /// examples.
     pub responses: Vec<Response<'t>>,
+    /// Of which responses nothing is known, since they can't be read.
+    pub unread: Vec<StatusPattern>,
 }
 
 /// Which answers a callback goes with; of a list that is empty, all.
@@ -273,6 +277,11 @@ pub struct Repeat {
 }
 
 impl<'t> Callback<'t> {
+    /// What its receiver may answer.
+    pub fn statuses(&self) -> impl Iterator<Item = StatusPattern> {
+        self.responses.iter().map(|response| response.status).chain(self.unread.iter().copied())
+    }
+
     /// Where it goes, as it is written, and where that stands.
     pub fn target(&self) -> (Cow<'t, str>, Spot<'t>) {
         match self.address {

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use http::Method;
 
 use super::document::{
-    Document, Example, Field, FormField, Format, Location, Media, Operation, Parameter, Response, Style,
+    Document, Example, Field, FormField, Format, Location, Media, Operation, Parameter, Response,
+    StatusPattern, Style,
 };
 use super::example::{data, of_schemas};
 use super::extension::{extension, refs};
@@ -114,6 +115,7 @@ fn operation<'t>(
     let produces = produces.as_deref().unwrap_or(&shared.produces);
     let own = inputs(resolver, value.get("parameters"));
     let inputs = with_shared(own, of_path, |input| (input.name, input.place));
+    let (responses, unread) = responses(resolver, value, produces);
     Operation {
         key,
         path_key,
@@ -127,7 +129,8 @@ fn operation<'t>(
         body_required: inputs
             .iter()
             .any(|input| input.place == Place::Body && is_set(input.value, "required")),
-        responses: responses(resolver, value, produces),
+        responses,
+        unread,
         callbacks: Vec::new(),
         security: Arc::default(),
         deprecated: value.get("deprecated").and_then(Value::as_bool).unwrap_or(false),
@@ -341,26 +344,30 @@ fn form_field<'t>(resolver: &mut Resolver<'t>, input: &Input<'t>) -> FormField<'
     }
 }
 
+/// Those that can be read, and the statuses of the others.
 fn responses<'t>(
     resolver: &mut Resolver<'t>,
     operation: Value<'t>,
     produces: &[Type<'t>],
-) -> Vec<Response<'t>> {
-    let Some(list) = given(resolver, operation.get("responses")) else { return Vec::new() };
+) -> (Vec<Response<'t>>, Vec<StatusPattern>) {
+    let (mut found, mut unread) = (Vec::new(), Vec::new());
+    let Some(list) = given(resolver, operation.get("responses")) else { return (found, unread) };
     if !list.is_mapping() {
         resolver.report(wrong_type(list, "`responses`", "a mapping of status codes"));
     }
-    let mut found = Vec::new();
     for (key, item) in list.entries().filter(|(key, _)| !key.text().starts_with("x-")) {
         let Some(status) = path::status(resolver, key) else { continue };
-        let Some(value) = object(resolver, item, &RESPONSE) else { continue };
+        let Some(value) = object(resolver, item, &RESPONSE) else {
+            unread.push(status);
+            continue;
+        };
         let mut examples = by_type(resolver, value);
         examples.extend(named(resolver, value));
         let content = media(resolver, produces, examples, value.get("schema"), Spot::Key(key));
         let headers = headers(resolver, value);
         found.push(Response { status, key, content, headers, refs: refs(value) });
     }
-    found
+    (found, unread)
 }
 
 /// 2.0, Example Object: one example for each media type. Many documents refer to files from there.

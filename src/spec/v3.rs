@@ -7,7 +7,7 @@ use http::Method;
 use super::NOT_OPENAPI;
 use super::callback::{self, Said};
 use super::document::{
-    Callback, Document, Field, Format, Location, Media, Operation, Parameter, Response, Style,
+    Callback, Document, Field, Format, Location, Media, Operation, Parameter, Response, StatusPattern, Style,
 };
 use super::example::{examples, of_schemas, schemas};
 use super::extension::{extension, refs};
@@ -128,6 +128,7 @@ fn operation<'t>(
     bases: Vec<String>,
 ) -> Operation<'t> {
     form(resolver, key, value);
+    let (responses, unread) = responses(resolver, value);
     Operation {
         key,
         path_key,
@@ -139,7 +140,8 @@ fn operation<'t>(
         parameters: with_shared(parameters(resolver, value.get("parameters")), shared, place),
         bodies: request_body(resolver, value),
         body_required: body_required(resolver, value),
-        responses: responses(resolver, value),
+        responses,
+        unread,
         callbacks: callbacks(resolver, value),
         security: Arc::default(),
         deprecated: value.get("deprecated").and_then(Value::as_bool).unwrap_or(false),
@@ -202,21 +204,28 @@ fn media_type<'t>(resolver: &mut Resolver<'t>, key: Key<'t>, item: Value<'t>) ->
     Media { schema, item_schema, examples: found, ..Media::new(key.text(), at) }
 }
 
-fn responses<'t>(resolver: &mut Resolver<'t>, operation: Value<'t>) -> Vec<Response<'t>> {
-    let Some(list) = given(resolver, operation.get("responses")) else { return Vec::new() };
+/// Those that can be read, and the statuses of the others.
+fn responses<'t>(
+    resolver: &mut Resolver<'t>,
+    operation: Value<'t>,
+) -> (Vec<Response<'t>>, Vec<StatusPattern>) {
+    let (mut found, mut unread) = (Vec::new(), Vec::new());
+    let Some(list) = given(resolver, operation.get("responses")) else { return (found, unread) };
     if !list.is_mapping() {
         resolver.report(wrong_type(list, "`responses`", "a mapping of status codes"));
     }
-    let mut found = Vec::new();
     for (key, item) in list.entries().filter(|(key, _)| !key.text().starts_with("x-")) {
         let Some(status) = path::status(resolver, key) else { continue };
-        let Some(value) = object(resolver, item, &RESPONSE) else { continue };
+        let Some(value) = object(resolver, item, &RESPONSE) else {
+            unread.push(status);
+            continue;
+        };
         let content = media_types(resolver, value.get("content"));
         let headers = given(resolver, value.get("headers"));
         let headers = headers.map(|headers| fields(resolver, headers)).unwrap_or_default();
         found.push(Response { status, key, content, headers, refs: refs(value) });
     }
-    found
+    (found, unread)
 }
 
 fn fields<'t>(resolver: &mut Resolver<'t>, headers: Value<'t>) -> Vec<Field<'t>> {
@@ -291,7 +300,7 @@ fn call<'t>(
     let Said { order, delay, url: address, retry, when, repeat } = callback::said(resolver, value);
     let parameters = parameters(resolver, value.get("parameters"));
     let bodies = request_body(resolver, value);
-    let responses = responses(resolver, value);
+    let (responses, unread) = responses(resolver, value);
     Callback {
         name: name.text(),
         url,
@@ -306,6 +315,7 @@ fn call<'t>(
         parameters,
         bodies,
         responses,
+        unread,
     }
 }
 

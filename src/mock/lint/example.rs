@@ -10,7 +10,7 @@ use crate::diagnostic::{Code, Diagnostic, Place, Report, Severity};
 use crate::mock::media::MediaType;
 use crate::mock::schema::{Misfit, Validator, size};
 use crate::spec::Resolver;
-use crate::spec::document::{Callback, Example, Format, Media, Operation, Parameter, Shown};
+use crate::spec::document::{Callback, Example, Format, Media, Operation, Parameter, Response, Shown};
 use crate::spec::schema::{self, Direction};
 use crate::tree::{Tree, Value};
 
@@ -75,12 +75,7 @@ impl<'a, 't> Checker<'a, 't> {
 
     pub fn operation(&mut self, operation: &Operation<'t>) {
         self.request(&operation.parameters, &operation.bodies);
-        for response in &operation.responses {
-            self.contents(&response.content, Direction::Response);
-            for field in &response.headers {
-                self.plain(field.schema, &field.examples, Direction::Response);
-            }
-        }
+        self.responses(&operation.responses);
         operation.callbacks.iter().for_each(|callback| self.callback(callback));
     }
 
@@ -100,6 +95,16 @@ impl<'a, 't> Checker<'a, 't> {
 
     fn callback(&mut self, callback: &Callback<'t>) {
         self.request(&callback.parameters, &callback.bodies);
+        self.responses(&callback.responses);
+    }
+
+    fn responses(&mut self, responses: &[Response<'t>]) {
+        for response in responses {
+            self.contents(&response.content, Direction::Response);
+            for field in &response.headers {
+                self.plain(field.schema, &field.examples, Direction::Response);
+            }
+        }
     }
 
     fn request(&mut self, parameters: &[Parameter<'t>], bodies: &[Media<'t>]) {

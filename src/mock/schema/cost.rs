@@ -23,8 +23,8 @@ const MATCHED: usize = 64;
 const REPEATED: usize = 4;
 const MOST_REPEATED: usize = 4_000;
 
-/// What it counts to see whether a text is a pattern, which is to compile it.
-const COMPILING: usize = 2_000;
+/// What it counts to see whether a text is a pattern, which is to compile it, more than once.
+const COMPILING: usize = 40_000;
 
 /// Steps that are counted of one message, and at most: to count them takes as long as to take them.
 const COUNTED: usize = 200_000;
@@ -100,9 +100,25 @@ impl Cost {
             return self.count(bundle, instance, &mut steps.min(COUNTED)).is_ok();
         };
         let most = steps / per_value.max(1);
-        let small =
-            extent(instance, most, self.patterns).is_some_and(|depth| depth * (self.deep + 1) <= DEEPEST);
+        let small = extent(instance, most, self.patterns)
+            .is_some_and(|(_, depth)| depth * (self.deep + 1) <= DEEPEST);
         small || self.count(bundle, instance, &mut steps.min(COUNTED)).is_ok()
+    }
+
+    /// Takes the steps of a validation at most, if there are so many left.
+    pub fn take(&self, bundle: &Json, instance: &Json, steps: &mut usize) -> Result<(), TooCostly> {
+        let known = self.per_value.and_then(|per_value| {
+            let per_value = per_value.max(1);
+            let most = *steps / per_value;
+            let (values, depth) = extent(instance, most, self.patterns)?;
+            let fits = values < most && depth * (self.deep + 1) <= DEEPEST;
+            fits.then_some((values + 1) * per_value)
+        });
+        match known {
+            Some(known) => *steps -= known,
+            None => self.count(bundle, instance, steps)?,
+        }
+        Ok(())
     }
 
     /// How much can be told in bounded memory of what does not fit; it takes no more than these steps.
@@ -217,8 +233,9 @@ fn patterns(bundle: &Json) -> usize {
     heaviest
 }
 
-/// How deep a value is; none if it has more values than `most`, each piece of a text counted as so many.
-fn extent(value: &Json, most: usize, piece: usize) -> Option<usize> {
+/// How many values a value has, each piece of a text counted as so many, and how deep it is; none if they are
+/// more than `most`.
+fn extent(value: &Json, most: usize, piece: usize) -> Option<(usize, usize)> {
     let long = |text: &str| if piece == 0 { 0 } else { piece * (text.len() / MATCHED) };
     let text = |value: &Json| value.as_str().map_or(0, long);
     let mut left = most.checked_sub(text(value))?;
@@ -242,7 +259,7 @@ fn extent(value: &Json, most: usize, piece: usize) -> Option<usize> {
         }
         left = left.checked_sub(below)?;
     }
-    Some(deepest + 1)
+    Some((most - left, deepest + 1))
 }
 
 /// Properties that an object lacks, each of which is an error of its own.

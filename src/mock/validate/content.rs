@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
 use serde_json::Value as Json;
 
 use super::parameter::Value;
-use super::{tell, validator};
+use super::{MOST, tell, told, validator};
 use crate::diagnostic::cut;
 use crate::mock::media::{ContentType, MediaType, Syntax};
 use crate::mock::message;
@@ -77,9 +77,11 @@ impl Content {
         })
     }
 
-    /// The one that a body without a content type is taken for: JSON, else the first.
+    /// The one that a body without a content type is taken for: JSON, else the first; none where the document
+    /// names ranges only.
     pub fn usual(all: &[Content]) -> Option<&Content> {
-        all.iter().find(|content| content.media.is_json()).or(all.first())
+        let mut types = all.iter().filter(|content| !content.media.is_range());
+        types.clone().find(|content| content.media.is_json()).or_else(|| types.next())
     }
 
     /// Whether more is said of a body than its media type.
@@ -112,7 +114,7 @@ impl Content {
         match self.syntax(headers) {
             Syntax::Json => match body.json() {
                 Some(json) => self.value(json, direction, schemas, found),
-                None => found.push(malformed(body.bytes())),
+                None => found.extend(malformed(body.bytes())),
             },
             Syntax::Lines | Syntax::Records => match body.sequence() {
                 Some(items) => self.sequence(items, direction, schemas, found),
@@ -136,9 +138,9 @@ impl Content {
 
     fn sequence(&self, items: &[Json], direction: Direction, schemas: &Schemas, found: &mut Vec<Violation>) {
         if let Some(validator) = validator(self.item_schema.as_ref(), direction, schemas) {
-            for (at, item) in items.iter().enumerate() {
-                tell(Place::Body, &format!("/{at}"), &validator, item, found);
-            }
+            let misfits = validator.misfits_among(items, MOST.saturating_sub(found.len()));
+            found
+                .extend(misfits.into_iter().map(|(at, misfit)| told(Place::Body, &format!("/{at}"), misfit)));
         }
         if self.schema.is_some() {
             self.value(&Json::Array(items.to_vec()), direction, schemas, found);
@@ -220,24 +222,30 @@ impl Content {
     /// By the `xml` keywords of the schema; without one only that it is XML.
     fn xml(&self, body: &message::Body, direction: Direction, schemas: &Schemas, found: &mut Vec<Violation>) {
         let Some(validator) = validator(self.schema.as_ref(), direction, schemas) else { return };
-        match body.text().and_then(|text| xml::read(text, validator.bundle())) {
+        // Of another encoding nothing is said.
+        let Some(text) = body.text() else { return };
+        match xml::read(text, validator.bundle()) {
             Some(instance) => tell(Place::Body, "", &validator, &instance, found),
-            None => found.push(Violation::new(Place::Body, "", "content", "this is no XML that is read")),
+            None if xml::is_malformed(text) => {
+                found.push(Violation::new(Place::Body, "", "content", "this is no XML"));
+            }
+            None => {}
         }
     }
 }
 
 /// A body that is compressed is not looked into.
 fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    let is_plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    !headers.get_all(CONTENT_ENCODING).iter().all(is_plain)
 }
 
-fn malformed(body: &Bytes) -> Violation {
+/// None of JSON that is nested deeper than is read, or has a number beyond those that are.
+fn malformed(body: &Bytes) -> Option<Violation> {
     let message = match serde_json::from_slice::<serde::de::IgnoredAny>(body) {
         _ if body.is_empty() => "it is empty, which is no JSON".to_owned(),
         Err(error) => format!("this is no JSON: {error}"),
-        // It is nested deeper than is read.
-        Ok(_) => "this is no JSON that is read".to_owned(),
+        Ok(_) => return None,
     };
-    Violation::new(Place::Body, "", "content", message)
+    Some(Violation::new(Place::Body, "", "content", message))
 }

@@ -94,7 +94,7 @@ impl Contract {
             contract.body = body(operation, texts, common);
         }
         if config.validate.response != Level::Off {
-            contract.responses = responses(&operation.responses, texts, config, common);
+            contract.responses = responses(&operation.responses, &operation.unread, texts, config, common);
         }
         let Contract { parameters, body, query, responses } = &contract;
         let nothing = parameters.is_empty() && body.is_none() && query.is_none() && responses.is_empty();
@@ -108,7 +108,7 @@ impl Contract {
         config: &Config,
         common: &mut Common,
     ) -> Option<Arc<Contract>> {
-        let responses = responses(&callback.responses, texts, config, common);
+        let responses = responses(&callback.responses, &callback.unread, texts, config, common);
         let contract = Contract { parameters: Box::default(), body: None, query: None, responses };
         (!contract.responses.is_empty()).then(|| Arc::new(contract))
     }
@@ -201,6 +201,7 @@ fn body(operation: &Operation<'_>, texts: &Arc<Texts>, common: &mut Common) -> O
 
 fn responses(
     described: &[document::Response<'_>],
+    unread: &[document::StatusPattern],
     texts: &Arc<Texts>,
     config: &Config,
     common: &mut Common,
@@ -215,7 +216,8 @@ fn responses(
             .or_insert_with(|| Arc::new(Response::of_document(response, texts, &config.journal.redact)))
             .clone()
     };
-    described.map(one).collect()
+    let unread = unread.iter().map(|status| Arc::new(Response::unread(*status)));
+    described.map(one).chain(unread).collect()
 }
 
 /// A schema, compiled; none where it can't be, so that nothing is held against it.
@@ -226,11 +228,16 @@ fn validator(schema: Option<&Schema>, direction: Direction, schemas: &Schemas) -
 /// What of an instance does not fit its schema; `name` is what stands before the pointers.
 fn tell(place: Place, name: &str, validator: &Validator, instance: &Json, found: &mut Vec<Violation>) {
     let room = MOST.saturating_sub(found.len());
-    found.extend(validator.misfits(instance, room).into_iter().map(|misfit| {
-        let Misfit { pointer, keyword, message, rule } = misfit;
-        let message = format!("{message}; its schema has `{rule}`");
-        Violation::new(place, format!("{name}{pointer}"), keyword.into_string(), message)
-    }));
+    if room > 0 {
+        let misfits = validator.misfits(instance, room);
+        found.extend(misfits.into_iter().map(|misfit| told(place, name, misfit)));
+    }
+}
+
+fn told(place: Place, name: &str, misfit: Misfit) -> Violation {
+    let Misfit { pointer, keyword, message, rule } = misfit;
+    let message = format!("{message}; its schema has `{rule}`");
+    Violation::new(place, format!("{name}{pointer}"), keyword.into_string(), message)
 }
 
 #[cfg(test)]
@@ -257,14 +264,20 @@ mod tests {
         found.iter().map(line).collect()
     }
 
-    /// A response's head is its status and fields, a line each.
     #[track_caller]
     fn check_response(head: &str, body: Option<&str>, expected: &[&str]) {
-        let responses = "{responses: {200: {headers: {x-n: {required: true, schema: {type: integer}}, Content-Type: {required: true, schema: {type: integer}}}, \
+        let responses = "200: {headers: {x-n: {required: true, schema: {type: integer}}, Content-Type: {required: true, schema: {type: integer}}}, \
             content: {application/json: {schema: {properties: {secret: {writeOnly: true}, n: {type: integer}}}}}}, \
-            4XX: {}, 204: {content: {application/json: {}}}}}";
+            4XX: {}, 204: {content: {application/json: {}}}";
+        check_response_of(responses, head, body, expected);
+    }
+
+    /// A response's head is its status and fields, a line each.
+    #[track_caller]
+    fn check_response_of(responses: &str, head: &str, body: Option<&str>, expected: &[&str]) {
         let validate = Validate { response: Level::Report, ..Validate::default() };
-        let contract = contract(responses, validate).expect("it says something");
+        let contract =
+            contract(&format!("{{responses: {{{responses}}}}}"), validate).expect("it says something");
         let mut lines_of = head.lines();
         let status = lines_of.next().and_then(|line| line.parse().ok()).expect("a status");
         let fields = lines_of.filter_map(|line| line.split_once(": "));
@@ -275,6 +288,54 @@ mod tests {
         let body = body.map(|body| Bytes::copy_from_slice(body.as_bytes()));
         let found = contract.response(status, &headers, body.as_ref(), &Schemas::default());
         assert_eq!(lines(&found), expected);
+    }
+
+    #[test]
+    fn a_response_has_the_media_type_that_names_it_most_closely() {
+        let check = |content: &str, head: &str, body: &str, expected: &[&str]| {
+            check_response_of(&format!("200: {{content: {{{content}}}}}"), head, Some(body), expected);
+        };
+        let json = "200\ncontent-type: application/json";
+        let object = "application/json: {schema: {type: object}}";
+        check(&format!("'*/*': {{schema: {{type: string}}}}, {object}"), json, "{}", &[]);
+        check(&format!("application/*: {{schema: {{type: string}}}}, {object}"), json, "[]", &["body  type"]);
+        let text = "text/*: {schema: {enum: [a]}}, text/plain: {schema: {enum: [b]}}";
+        check(text, "200\ncontent-type: text/plain", "b", &[]);
+        check(text, "200\ncontent-type: text/css", "b", &["body  enum"]);
+        // What has no type is not taken for one of a range.
+        check("'*/*': {schema: {type: object}}", "200", "", &[]);
+        check(object, "200", "", &["body  content"]);
+        let form = "application/x-www-form-urlencoded: {schema: {type: object, required: [a]}}";
+        check(form, "200\ncontent-type: application/x-www-form-urlencoded", "", &["body  required"]);
+    }
+
+    #[test]
+    fn of_a_response_that_cannot_be_read_the_status_is_known() {
+        let responses = "200: {$ref: '#/nowhere'}, 205: {content: {application/json: {}}}";
+        check_response_of(responses, "200\ncontent-type: a/b", Some("x"), &[]);
+        check_response_of(responses, "205", Some(""), &[]);
+        check_response_of(responses, "201", Some(""), &["status  responses"]);
+    }
+
+    #[test]
+    fn what_is_not_read_is_let_be() {
+        let responses = "200: {content: {application/json: {schema: {type: string}}, application/xml: {schema: {type: integer}}, \
+            application/jsonl: {itemSchema: {type: string}}}}";
+        let check = |kind: &str, body: &str, expected: &[&str]| {
+            let head = format!("200\ncontent-type: application/{kind}");
+            check_response_of(responses, &head, Some(body), expected);
+        };
+        check("json", &format!("{}{}", "[".repeat(200), "]".repeat(200)), &[]);
+        check("json", "1e400", &[]);
+        check("json", "1e4", &["body  type"]);
+        check("json", "[", &["body  content"]);
+        check("xml", "<!DOCTYPE a><a/>", &[]);
+        check("xml", "<a>x</a>", &["body  type"]);
+        check("xml", "<a>", &["body  content"]);
+        // As many as are told, and no more are looked for.
+        let expected: Vec<_> = (0..MOST).map(|at| format!("body /{at} type")).collect();
+        let expected: Vec<_> = expected.iter().map(String::as_str).collect();
+        check("jsonl", &"1\n".repeat(1000), &expected);
     }
 
     #[test]

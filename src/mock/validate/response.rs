@@ -46,6 +46,11 @@ impl Response {
         }
     }
 
+    /// One that nothing is known of but its status.
+    pub fn unread(status: StatusPattern) -> Self {
+        Response { status, headers: Box::default(), content: Box::default() }
+    }
+
     /// The one of a status: its own, else its range's, else the default.
     pub fn of(all: &[Arc<Response>], status: StatusCode) -> Option<&Response> {
         let code = status.as_u16();
@@ -93,9 +98,10 @@ impl Response {
     }
 }
 
-/// RFC 9110, 6.4.1: whether no answer with this status has a body.
+/// RFC 9110, 6.4.1 and 15.3.6: whether no answer with this status has a body.
 fn is_bare(status: StatusCode) -> bool {
-    status.is_informational() || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
+    let bare = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::NOT_MODIFIED];
+    status.is_informational() || bare.contains(&status)
 }
 
 pub fn undescribed(all: &[Arc<Response>], status: StatusCode) -> Violation {
