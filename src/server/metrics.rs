@@ -308,20 +308,29 @@ impl Metrics {
         }
     }
 
-    /// Forgets the series of operations and upstreams that are gone, so that reloads that rename them
-    /// do not add up.
-    pub fn keep_only(&self, operation: impl Fn(&str) -> bool, upstream: impl Fn(&str) -> bool) {
+    /// Forgets the series of operations, of their callbacks, and of upstreams that are gone, so that reloads
+    /// that rename them do not add up.
+    pub fn keep_only(
+        &self,
+        operation: impl Fn(&str) -> bool,
+        callback: impl Fn(&str, &str) -> bool,
+        upstream: impl Fn(&str) -> bool,
+    ) {
         keep_only(&self.requests, "operation", &operation);
         keep_only(&self.request_duration, "operation", &operation);
         keep_only(&self.fallbacks, "operation", &operation);
         keep_only(&self.fallbacks_skipped, "operation", &operation);
         keep_only(&self.violations, "operation", &operation);
         keep_only(&self.validations_skipped, "operation", &operation);
-        keep_only(&self.callbacks, "operation", &operation);
-        keep_only(&self.callback_attempts, "operation", &operation);
-        keep_only(&self.callbacks_undocumented, "operation", &operation);
         keep_only(&self.callbacks_unkept, "operation", &operation);
-        keep_only(&self.callback_duration, "operation", &operation);
+        let is_gone = |labels: &HashMap<&str, &str>| {
+            let name = |label: &str| labels.get(label).copied().unwrap_or_default();
+            !callback(name("operation"), name("callback"))
+        };
+        remove(&self.callbacks, is_gone);
+        remove(&self.callback_attempts, is_gone);
+        remove(&self.callbacks_undocumented, is_gone);
+        remove(&self.callback_duration, is_gone);
         keep_only(&self.upstream_duration, "upstream", &upstream);
         keep_only(&self.upstream_failures, "upstream", &upstream);
     }
@@ -479,6 +488,9 @@ mod tests {
             metrics.validation_skipped(operation, Side::Response, "busy");
             metrics.outcome(operation, "done", Outcome::Delivered);
         }
+        metrics.attempt("new", "old", "200", 0.1);
+        metrics.undocumented("new", "old", "200");
+        metrics.outcome("new", "old", Outcome::Delivered);
         for upstream in ["old", "new"] {
             metrics.upstream_answered(upstream, Instant::now());
             metrics.upstream_failed(upstream, "connect");
@@ -488,7 +500,7 @@ mod tests {
         metrics.upstreams_now(&[("old", before.clone()), ("new", before)].into());
         metrics.upstreams_now(&[("new", vec![server("http://a", false)])].into());
         let gone = |label: &str| label != "old";
-        metrics.keep_only(gone, gone);
+        metrics.keep_only(gone, |operation, callback| gone(operation) && gone(callback), gone);
         let (text, _) = metrics.text();
         assert!(!text.contains("old\""), "{text}");
         let healthy = r#"standin_upstream_healthy{server="http://a",upstream="new"} 0"#;

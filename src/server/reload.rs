@@ -275,13 +275,15 @@ impl Reloader {
             self.metrics.source_gone(&gone.source);
         }
         // Those of the version before stay for one more, so that their last counts are scraped.
-        let known: HashSet<&str> = [&before.mocks, &in_force.mocks]
-            .into_iter()
-            .flat_map(|mocks| mocks.operations.iter().map(|operation| &*operation.label))
-            .chain([UNLISTED])
+        let operations = || [&before.mocks, &in_force.mocks].into_iter().flat_map(|mocks| &mocks.operations);
+        let known: HashSet<&str> =
+            operations().map(|operation| &*operation.label).chain([UNLISTED]).collect();
+        let callbacks: HashSet<(&str, &str)> = operations()
+            .flat_map(|operation| operation.callbacks().map(|name| (&*operation.label, name)))
             .collect();
         self.metrics.keep_only(
             |operation| known.contains(operation),
+            |operation, callback| callbacks.contains(&(operation, callback)),
             |name| before.upstreams.contains_key(name) || in_force.upstreams.contains_key(name),
         );
         self.callbacks.configure(&in_force.config.callbacks, files.ok());
