@@ -532,7 +532,7 @@ fn check_violations(expect: &Expected, found: &[Violation], differences: &mut Di
 
 fn check_calls(expected: &[ExpectedCall], chain: Option<&Chain>, at: Moment, differences: &mut Differences) {
     let calls = chain.map_or(&[][..], |chain| &chain.calls);
-    let found: Vec<&str> = calls.iter().map(|call| &*call.callback).collect();
+    let found: Vec<&str> = calls.iter().map(|call| &**call.callback()).collect();
     let names: Vec<&str> = expected.iter().map(|call| call.callback.as_str()).collect();
     differences.check("calls", &names, &found);
     let Some(chain) = chain.filter(|_| names == found) else { return };

@@ -207,7 +207,7 @@ fn show(chain: &Chain, base: Option<&Url>, format: Format) -> Result<ExitCode, W
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let rendered = chain.calls.iter().enumerate().map(|(index, planned)| {
         let call = chain.render(index, Moment { now, seed: fastrand::u64(..) });
-        (&*planned.callback, call.map(|call| Call { url: absolute(&call, base), ..call }))
+        (&**planned.callback(), call.map(|call| Call { url: absolute(&call, base), ..call }))
     });
     let rendered: Vec<_> = rendered.collect();
     match format {
@@ -297,8 +297,7 @@ fn send(chain: Chain, config: &config::Callbacks, flags: &Send) -> Result<ExitCo
         print(&format!("{}\n", json!({ "callbacks": records })));
     }
     let is_fine = |record: &Record| {
-        let as_documented =
-            record.violations.is_empty() && !record.attempts.iter().any(|one| one.undocumented);
+        let as_documented = !record.attempts.iter().any(|one| one.undocumented || one.violated);
         record.outcome == Some(Outcome::Delivered) && (as_documented || !flags.strict)
     };
     Ok(if !records.is_empty() && records.iter().all(is_fine) {
@@ -357,6 +356,11 @@ fn print_wait(record: &Record, attempt: usize) {
     }
 }
 
+fn print_violation(violation: &Violation) {
+    let place = format!("{} {}", violation.place.as_str(), report::printable(&violation.path));
+    print(&format!("  {}: {}\n", place.trim_end(), report::printable(&violation.message)));
+}
+
 /// `before`: lines of it that are printed.
 async fn tell(callbacks: &Callbacks, record: &Record, before: &mut usize) {
     let name = report::printable(&record.callback).into_owned();
@@ -364,13 +368,23 @@ async fn tell(callbacks: &Callbacks, record: &Record, before: &mut usize) {
     for attempt in record.attempts.iter().skip(*before) {
         *before += 1;
         let error = attempt.error.as_deref().map(|error| format!(": {}", report::printable(error)));
-        let note = if attempt.undocumented { " (not in the document)" } else { "" };
+        let note = match (attempt.undocumented, attempt.violated) {
+            (true, _) => " (not in the document)",
+            (false, true) => " (not as the document says)",
+            (false, false) => "",
+        };
         let error = error.unwrap_or_default();
         print(&format!(
             "{name}  {url}  {}{error}{note}  {} ms\n",
             attempt.code,
             attempt.duration.as_millis()
         ));
+        // They are of the last answer.
+        for violation in
+            record.violations.iter().filter(|_| attempt.violated && *before == record.attempts.len())
+        {
+            print_violation(violation);
+        }
         print_wait(record, *before);
         let answer = callbacks.one(record.id.clone()).await.and_then(|detail| detail.answer);
         if let Some(answer) = answer.filter(|answer| !answer.status.is_success() && !answer.body.is_empty()) {
@@ -381,14 +395,6 @@ async fn tell(callbacks: &Callbacks, record: &Record, before: &mut usize) {
     }
     if let (Some(outcome), true) = (record.outcome, *before != usize::MAX) {
         *before = usize::MAX;
-        for violation in &record.violations {
-            let (place, path, message) = (violation.place.as_str(), &violation.path, &violation.message);
-            print(&format!(
-                "  not as the document says: {place} {}: {}\n",
-                report::printable(path),
-                report::printable(message)
-            ));
-        }
         if outcome != Outcome::Delivered {
             let reason = record.reason.as_deref().unwrap_or_default();
             print(&format!("{name}  {url}  {}: {}\n", outcome.word(), report::printable(reason)));

@@ -8,7 +8,7 @@ use http::HeaderName;
 use super::body::Objects;
 use super::callback::carried::{Carried, Instance, Place, Receiver, Values};
 use super::callback::expression::Url;
-use super::callback::{Payload, Plan, When};
+use super::callback::{Callback, Payload, Plan, When};
 use super::choose::{Exchanges, WantedContent};
 use super::media::{MediaType, Syntax};
 use super::offer::{Room, Said};
@@ -263,7 +263,7 @@ impl<'t> Compiler<'_, 't> {
         let security = self.security();
         let needs_body = exchanges.look_at_body()
             || replies.into_iter().any(|reply| reply.needs().request_body)
-            || callbacks.iter().any(|plan| plan.needs().request_body);
+            || callbacks.iter().any(|callback| callback.plan.needs().request_body);
         let compiled = Operation {
             label,
             method: operation.method.clone(),
@@ -385,15 +385,15 @@ impl<'t> Compiler<'_, 't> {
         parsed
     }
 
-    fn callbacks(&mut self, exchanges: &Exchanges) -> Box<[Arc<Plan>]> {
+    fn callbacks(&mut self, exchanges: &Exchanges) -> Box<[Callback]> {
         let mut order: Vec<_> = self.operation.callbacks.iter().collect();
         // A stable sort: those of one order, and those without, stay in their places.
         order.sort_by_key(|callback| callback.order.unwrap_or(i64::MAX));
-        let plans = order.into_iter().filter_map(|callback| self.plan(callback, exchanges));
+        let plans = order.into_iter().filter_map(|callback| self.callback(callback, exchanges));
         plans.collect()
     }
 
-    fn plan(&mut self, callback: &document::Callback<'t>, exchanges: &Exchanges) -> Option<Arc<Plan>> {
+    fn callback(&mut self, callback: &document::Callback<'t>, exchanges: &Exchanges) -> Option<Callback> {
         let (written, at) = callback.target();
         let url = match Url::parse(&written) {
             Ok(url) => url,
@@ -437,7 +437,7 @@ impl<'t> Compiler<'_, 't> {
             false => None,
         };
         lint::callback(callback, self.operation, &names, &payloads, exchanges, self.diagnostics);
-        Some(Arc::new(Plan {
+        let plan = Plan {
             name: callback.name.into(),
             method: callback.method.clone(),
             url,
@@ -448,18 +448,20 @@ impl<'t> Compiler<'_, 't> {
                 examples: when.examples.iter().map(|name| (*name).into()).collect(),
             }),
             repeat: callback.repeat,
-            statuses: callback.responses.iter().map(|response| response.status).collect(),
-            receiver: self.receiver(callback),
+            statuses: callback.statuses().collect(),
             names: names.into(),
             payloads: payloads.into(),
-            instance,
             carried: self.carried(callback),
-        }))
+        };
+        Some(Callback { plan: Arc::new(plan), instance, receiver: self.receiver(callback) })
     }
 
-    fn receiver(&mut self, callback: &document::Callback<'t>) -> Option<Receiver> {
+    fn receiver(&mut self, callback: &document::Callback<'t>) -> Option<Arc<Receiver>> {
+        for media in callback.responses.iter().flat_map(|response| &response.content) {
+            self.media_type(media);
+        }
         let contract = Contract::of_receiver(callback, self.texts, self.config, &mut self.shared.contracts)?;
-        Some(Receiver { contract, schemas: self.schemas.clone() })
+        Some(Arc::new(Receiver { contract, schemas: self.schemas.clone() }))
     }
 
     /// The body of a callback that has no example, by the first schema of one.

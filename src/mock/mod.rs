@@ -11,7 +11,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::config::{self, Changes, Delay, Missing, Mode, Unmatched, Validate};
-use callback::Plan;
+use callback::Callback;
 use choose::Exchanges;
 use message::Head;
 use offer::Room;
@@ -138,7 +138,7 @@ pub struct Operation {
     /// The template's parameters, as the route captures them.
     parameters: Box<[route::Captured]>,
     exchanges: Exchanges,
-    callbacks: Box<[Arc<Plan>]>,
+    callbacks: Box<[Callback]>,
     /// What it says of its requests and responses, if anybody looks.
     contract: Option<Arc<Contract>>,
     security: Option<Arc<Security>>,
@@ -302,7 +302,7 @@ impl Operation {
 
     /// Names of the callbacks, in the order of sending.
     pub fn callbacks(&self) -> impl Iterator<Item = &str> {
-        self.callbacks.iter().map(|plan| &*plan.name)
+        self.callbacks.iter().map(|callback| &*callback.plan.name)
     }
 
     /// Whether requests are, or may be, answered from the document.
@@ -346,7 +346,8 @@ mod tests {
     use std::collections::HashSet;
 
     use bytes::Bytes;
-    use http::StatusCode;
+    use http::header::CONTENT_TYPE;
+    use http::{HeaderValue, StatusCode};
 
     use super::message::{Body, Context, Moment, Request};
     use super::*;
@@ -704,5 +705,31 @@ paths:
              {\"x-host\": \"api.example\", \"content-type\": \"application/json\"} \
              {\"path\":\"x/y\",\"of\":\"x/y\",\"q\":\"1&2\",\"key\":\"k k\",\"name\":\"\\\"n\",\"got\":\"202\"}",
         );
+    }
+
+    #[test]
+    fn a_chain_that_waits_holds_nothing_of_its_document() {
+        let callback = "requestBody: {content: {application/json: {schema: {const: 7}}}}, \
+            responses: {200: {content: {application/json: {schema: {type: string}}}}}";
+        let paths = format!(
+            "paths: {{/a: {{post: {{responses: {{202: {{}}}}, callbacks: {{done: {{'http://c/': {{post: {{{callback}}}}}}}}}}}}}}}"
+        );
+        let (mocks, _) = compile(&paths, &Config::default());
+        let (method, headers) = (Method::POST, HeaderMap::new());
+        let (path, query, scheme, authority) = ("/a", None, "http", "api.example");
+        let head = Head { method: &method, path, query, headers: &headers, scheme, authority };
+        let moment = Moment { now: 0, seed: 7 };
+        let Found::Mock(hit) = mocks.find(&head) else { panic!("the operation is mocked") };
+        let answer = hit.answer(head, &Body::default(), moment).expect("no problem").expect("an answer");
+        let chain = answer.chain.expect("a callback goes with it");
+        let json = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        let body = Bytes::from_static(b"1");
+        let judge = || chain.calls[0].judge(StatusCode::OK, &json, Some(&body)).len();
+        assert_eq!(judge(), 1);
+        let schemas = Arc::downgrade(&mocks.schemas);
+        drop(mocks);
+        assert!(schemas.upgrade().is_none());
+        assert_eq!((judge(), chain.calls[0].describes(201)), (0, false));
+        assert_eq!(chain.render(0, moment).expect("it has a URL").body, "7");
     }
 }

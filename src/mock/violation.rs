@@ -92,10 +92,15 @@ impl Violation {
     ) -> Self {
         let mut path = path.into();
         if let Some((end, _)) = path.char_indices().nth(LONGEST_PATH) {
-            path.truncate(end);
-            path.push_str("...");
+            // Of its own size: it may be kept for long.
+            path = format!("{}...", &path[..end]);
         }
         Violation { place, path, keyword: keyword.into(), message: message.into() }
+    }
+
+    /// What it takes of memory, about.
+    pub fn bytes(&self) -> usize {
+        size_of::<Violation>() + self.path.len() + self.keyword.len() + self.message.len()
     }
 
     /// As the header, the journal and a problem list it.

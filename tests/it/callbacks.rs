@@ -579,9 +579,11 @@ async fn a_receivers_answer_that_is_not_as_the_document_says_is_told() {
     let callbacks: String = ["right", "wrong", "text", "empty", "other"]
         .map(|name| format!("{name}: {{'{{$request.query.cb}}/{name}': {{post: {{{answers}}}}}}}\n"))
         .concat();
+    let head = format!("head: {{'{{$request.query.cb}}/head': {{head: {{{answers}}}}}}}\n");
     let receiver = Receiver::answering(|call| {
         let json = |body: &str| Reply::new(200, body).header("content-type", "application/json");
         match call.target.as_str() {
+            "/head" => json("").header("x-ok", "1"),
             "/right" => json(r#"{"ok": true}"#).header("x-ok", "1"),
             "/wrong" => json(r#"{"ok": 1}"#).header("x-ok", "one"),
             "/text" => Reply::new(200, "ok").header("content-type", "text/plain").header("x-ok", "1"),
@@ -590,12 +592,13 @@ async fn a_receivers_answer_that_is_not_as_the_document_says_is_told() {
         }
     })
     .await;
-    let standin = serving(&orders(&callbacks), FAST).await;
+    let standin = serving(&orders(&(callbacks + &head)), FAST).await;
     order(&standin, &receiver.url()).await;
-    let calls = standin.calls_done(5).await;
+    let calls = standin.calls_done(6).await;
     let told = |name: &str| {
         let call = calls.iter().find(|call| call["callback"] == name).unwrap();
         assert_eq!(call["outcome"], "delivered", "{call}");
+        assert_eq!(call["attempts"][0]["violated"] == true, call["violations"].is_array());
         let all = call["violations"].as_array().cloned().unwrap_or_default();
         all.iter().map(|one| format!("{} {}", one["in"], one["path"]).replace('"', "")).collect::<Vec<_>>()
     };
@@ -603,12 +606,41 @@ async fn a_receivers_answer_that_is_not_as_the_document_says_is_told() {
     assert_eq!(told("wrong"), ["header X-Ok", "body /ok"]);
     assert_eq!(told("text"), ["content-type "]);
     assert_eq!(told("empty"), Vec::<String>::new());
+    assert_eq!(told("head"), Vec::<String>::new());
     // That is `undocumented`.
     assert_eq!(told("other"), Vec::<String>::new());
     for (kind, count) in [("header", 1.0), ("body", 1.0), ("content-type", 1.0)] {
         let labels = [("operation", "placeOrder"), ("side", "callback"), ("kind", kind)];
         standin.counts(count, "standin_violations_total", &labels).await;
     }
+}
+
+#[tokio::test]
+async fn each_attempt_says_whether_its_answer_was_as_the_document_says() {
+    let content = "content: {application/json: {schema: {type: object, required: [why]}}}";
+    let answers =
+        format!("responses: {{'503': {{description: later, {content}}}, '204': {{description: done}}}}");
+    let callbacks = format!("a: {{'{{$request.query.cb}}/a': {{post: {{{answers}}}}}}}\n");
+    let asked = AtomicUsize::new(0);
+    let receiver = Receiver::answering(move |_| {
+        let json = |body: &str| Reply::new(503, body).header("content-type", "application/json");
+        match asked.fetch_add(1, Ordering::SeqCst) {
+            0 => json("{}"),
+            1 => json(r#"{"why": "busy"}"#),
+            _ => Reply::new(204, ""),
+        }
+    })
+    .await;
+    let config = "callbacks: {delay: 20ms, retry: [20ms, 20ms]}\n";
+    let standin = serving(&orders(&callbacks), config).await;
+    order(&standin, &receiver.url()).await;
+    let call = standin.calls_done(1).await.remove(0);
+    let violated: Vec<_> =
+        call["attempts"].as_array().unwrap().iter().map(|attempt| attempt["violated"].clone()).collect();
+    assert_eq!(violated, [json!(true), Value::Null, Value::Null], "{call}");
+    // They are of the last answer.
+    assert_eq!(call["violations"], Value::Null, "{call}");
+    standin.counts(1.0, "standin_violations_total", &[("side", "callback")]).await;
 }
 
 #[tokio::test]

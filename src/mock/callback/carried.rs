@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::Payload;
 use crate::mock::body;
 use crate::mock::generate;
 use crate::mock::media::MediaType;
@@ -40,9 +41,9 @@ pub enum Place {
 /// A body where no example shows one.
 #[derive(Debug)]
 pub struct Instance {
-    pub media: Arc<MediaType>,
+    media: Arc<MediaType>,
     said: Said,
-    made: OnceLock<Option<Bytes>>,
+    made: OnceLock<Option<Arc<Payload>>>,
     room: Arc<Room>,
 }
 
@@ -79,16 +80,19 @@ impl Instance {
     }
 
     /// The same every time, of the properties that a request may have; none where there is none.
-    pub fn content(&self) -> Option<Content> {
+    pub fn payload(&self) -> Option<Arc<Payload>> {
         if let Some(made) = self.made.get() {
-            return made.clone().map(Content::Bytes);
+            return made.clone();
         }
-        let made = self.make();
-        if self.room.take(made.as_ref().map_or(0, Bytes::len)) {
+        let bytes = self.make();
+        let has_room = self.room.take(bytes.as_ref().map_or(0, Bytes::len));
+        let of = |bytes| Payload { example: None, media: (*self.media).clone(), body: Content::Bytes(bytes) };
+        let made = bytes.map(|bytes| Arc::new(of(bytes)));
+        if has_room {
             // Another thread may have been faster: what it made is the same.
             let _ = self.made.set(made.clone());
         }
-        made.map(Content::Bytes)
+        made
     }
 
     fn make(&self) -> Option<Bytes> {

@@ -4,7 +4,7 @@
 //! first sent. It holds what its calls refer to and nothing else, since thousands may be waiting.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,6 +33,17 @@ pub const LONGEST: usize = 1000;
 
 /// One callback of an operation, compiled.
 #[derive(Debug)]
+pub struct Callback {
+    pub plan: Arc<Plan>,
+    /// Where no example shows a body.
+    pub instance: Option<Instance>,
+    /// What the receiver may answer, with fields and bodies; none where nothing is said of that.
+    pub receiver: Option<Arc<Receiver>>,
+}
+
+/// What a chain keeps of a callback. It holds nothing of the document, which may be another one before the chain
+/// is done.
+#[derive(Debug)]
 pub struct Plan {
     pub name: Arc<str>,
     pub method: Method,
@@ -46,13 +57,9 @@ pub struct Plan {
     pub repeat: Option<Repeat>,
     /// What the receiver may answer; empty: nothing is said of that.
     pub statuses: Box<[StatusPattern]>,
-    /// The same with fields and bodies; none after a restart.
-    pub receiver: Option<Receiver>,
     /// Names of answers' examples that it goes with; empty: every 2xx and 3xx answer.
     pub names: Box<[Box<str>]>,
     pub payloads: Box<[Payload]>,
-    /// Where no example shows a body.
-    pub instance: Option<Instance>,
     /// Parameters of the callback's operation, from their examples.
     pub carried: Box<[Carried]>,
 }
@@ -88,16 +95,16 @@ pub struct Chain {
 /// One call of a chain, before its turn.
 #[derive(Debug, Clone)]
 pub struct Planned {
-    /// The callback's name in the document.
-    pub callback: Arc<str>,
     /// What the document says to wait before it; none: what the config says.
     pub wait: Option<Duration>,
-    /// Waits between its attempts, if the document says; none: what the config says.
-    pub retry: Option<Arc<[Duration]>>,
     /// Where it will go, as far as it is known now; why not, if nowhere.
     pub target: Result<Arc<str>, Unresolved>,
     plan: Arc<Plan>,
     payload: Option<usize>,
+    /// Its body where no example shows one.
+    instance: Option<Arc<Payload>>,
+    /// As long as its document is in force.
+    receiver: Weak<Receiver>,
     /// Where it goes is known at its first attempt only.
     dynamic: bool,
 }
@@ -200,27 +207,29 @@ impl When {
 }
 
 /// Whether any call of an answer that is made from `example` refers to the request's body.
-pub fn need_body(plans: &[Arc<Plan>], example: Option<&str>, status: StatusCode) -> bool {
-    let mut plans = plans.iter().filter(|plan| plan.payload(example, status).is_some());
-    plans.any(|plan| plan.needs().request_body)
+pub fn need_body(callbacks: &[Callback], example: Option<&str>, status: StatusCode) -> bool {
+    let mut plans = callbacks.iter().map(|callback| &callback.plan);
+    plans.any(|plan| plan.payload(example, status).is_some() && plan.needs().request_body)
 }
 
 /// The chain of an answer that was made from `example`; none if no callback goes with it.
-/// `plans` are in the order of sending.
+/// `callbacks` are in the order of sending.
 pub fn chain(
     operation: &Arc<str>,
-    plans: &[Arc<Plan>],
+    callbacks: &[Callback],
     example: Option<&str>,
     context: &Context<'_>,
 ) -> Option<Chain> {
     let response = context.response?;
     let mut needs = Needs::default();
-    let mut calls = Vec::with_capacity(plans.len().min(LONGEST));
+    let mut calls = Vec::with_capacity(callbacks.len().min(LONGEST));
     let mut left_out = Vec::new();
-    for plan in plans {
+    for Callback { plan, instance, receiver } in callbacks {
         let Some(payload) = plan.payload(example, response.status) else { continue };
         needs = needs | plan.needs_to_render();
         let target = plan.url.resolve(context).map(Arc::from);
+        let instance = instance.as_ref().and_then(Instance::payload);
+        let receiver = receiver.as_ref().map(Arc::downgrade).unwrap_or_default();
         let room = LONGEST - calls.len();
         let times = plan.repeat.map_or(1, |repeat| repeat.times);
         if times > room {
@@ -228,13 +237,13 @@ pub fn chain(
         }
         for wait in plan.waits(context.moment.seed).take(room) {
             calls.push(Planned {
-                callback: plan.name.clone(),
                 wait,
-                retry: plan.retry.clone(),
                 target: target.clone(),
                 dynamic: plan.url.is_dynamic(),
                 plan: plan.clone(),
                 payload,
+                instance: instance.clone(),
+                receiver: receiver.clone(),
             });
         }
     }
@@ -248,6 +257,16 @@ pub fn chain(
 }
 
 impl Planned {
+    /// The callback's name in the document.
+    pub fn callback(&self) -> &Arc<str> {
+        &self.plan.name
+    }
+
+    /// Waits between its attempts, if the document says; none: what the config says.
+    pub fn retry(&self) -> Option<&Arc<[Duration]>> {
+        self.plan.retry.as_ref()
+    }
+
     /// Its parameters, with the values that go with the answer's example.
     fn carried(&self, example: Option<&str>) -> impl Iterator<Item = (&carried::Place, &Template)> {
         let carried = self.plan.carried.iter();
@@ -255,12 +274,16 @@ impl Planned {
     }
 
     /// Its body, if it has one.
-    fn content(&self) -> Option<(&MediaType, Cow<'_, Content>)> {
-        if let Some(payload) = self.payload.map(|number| &self.plan.payloads[number]) {
-            return Some((&payload.media, Cow::Borrowed(&payload.body)));
+    fn content(&self) -> Option<&Payload> {
+        self.payload.map(|number| &self.plan.payloads[number]).or(self.instance.as_deref())
+    }
+
+    /// Bytes of a body that its document does not share.
+    fn of_instance(&self) -> usize {
+        match self.instance.as_deref() {
+            Some(Payload { body: Content::Bytes(bytes), .. }) => bytes.len(),
+            _ => 0,
         }
-        let instance = self.plan.instance.as_ref()?;
-        Some((&instance.media, Cow::Owned(instance.content()?)))
     }
 
     /// Whether what is sent depends on when it is.
@@ -268,12 +291,14 @@ impl Planned {
         self.plan.needs_to_render().now
     }
 
-    /// What of a receiver's answer is not as the document says, if it lists its status. `body` is none where
-    /// it was not read whole.
+    /// What of a receiver's answer is not as the document says, if it lists its status and is still in force.
+    /// `body` is none where it was not read whole.
     pub fn judge(&self, status: StatusCode, headers: &HeaderMap, body: Option<&Bytes>) -> Vec<Violation> {
-        let Some(Receiver { contract, schemas }) = &self.plan.receiver else { return Vec::new() };
+        let Some(receiver) = self.receiver.upgrade() else { return Vec::new() };
+        // RFC 9110, 9.3.2: there is none.
+        let body = body.filter(|_| self.plan.method != Method::HEAD);
         match self.describes(status.as_u16()) {
-            true => contract.response(status, headers, body, schemas),
+            true => receiver.contract.response(status, headers, body, &receiver.schemas),
             false => Vec::new(),
         }
     }
@@ -299,10 +324,11 @@ impl Chain {
         let params: usize = params.iter().map(|(name, value)| 32 + name.len() + value.len()).sum();
         let urls: usize =
             self.calls.iter().map(|call| call.target.as_ref().map_or(64, |url| url.len())).sum();
+        let instances: usize = self.calls.iter().map(Planned::of_instance).sum();
         let query = query.as_ref().map_or(0, |query| query.len());
         let fixed = size_of::<Kept>() + self.calls.len() * 2 * size_of::<Planned>();
         let kept = path.len() + query + params + body.len() + response_body.len();
-        fixed + kept + urls + fields(headers) + fields(response_headers)
+        fixed + kept + urls + instances + fields(headers) + fields(response_headers)
     }
 
     /// What relative URLs are relative to: the client's request, `http://host/path`.
@@ -335,7 +361,7 @@ impl Chain {
             });
             carried::put(carried, &mut url, &mut headers);
         }
-        if let Some((media, content)) = planned.content() {
+        if let Some(Payload { media, body: content, .. }) = planned.content() {
             body = self.kept.with_context(moment, |context| content.render(context));
             headers.extend(content.content_type(media).map(|value| (CONTENT_TYPE, value)));
         }

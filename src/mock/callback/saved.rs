@@ -2,7 +2,7 @@
 //!
 //! What a chain refers to of its document goes with it, since the document may be another by then.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use base64::Engine;
@@ -155,15 +155,8 @@ impl Chain {
                 }
             };
             let payload = (!plan.payloads.is_empty()).then_some(0);
-            Ok(Planned {
-                callback: plan.name.clone(),
-                wait: None,
-                retry: plan.retry.clone(),
-                target,
-                dynamic: plan.url.is_dynamic(),
-                plan: plan.clone(),
-                payload,
-            })
+            let (dynamic, plan) = (plan.url.is_dynamic(), plan.clone());
+            Ok(Planned { wait: None, target, dynamic, plan, payload, instance: None, receiver: Weak::new() })
         });
         let calls: Vec<Planned> = calls.collect::<Result<_, Broken>>()?;
         let kept = Arc::new(saved.exchange.restore()?);
@@ -188,8 +181,8 @@ impl SavedPlan {
             retry: plan.retry.as_ref().map(|waits| waits.iter().map(millis).collect()),
             statuses: plan.statuses.iter().map(ToString::to_string).collect(),
             carried: carried.collect(),
-            payload: planned.content().map(|(media, body)| {
-                let body = match &*body {
+            payload: planned.content().map(|Payload { media, body, .. }| {
+                let body = match body {
                     Content::Bytes(bytes) => SavedContent::Bytes(Octets::of(bytes)),
                     Content::Template(template) => SavedContent::Template(template.save()),
                     Content::Unwritable(_) => SavedContent::Bytes(Octets::of(&[])),
@@ -232,8 +225,6 @@ impl SavedPlan {
             statuses: statuses.collect::<Option<_>>().ok_or(Broken::Nothing("a status"))?,
             names: Box::default(),
             payloads: payload.transpose()?.into_iter().collect(),
-            receiver: None,
-            instance: None,
             carried: carried.collect::<Result<_, Broken>>()?,
         })
     }
@@ -326,12 +317,13 @@ fn millis(duration: &Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Callback;
     use super::*;
     use crate::mock::message::Moment;
     use crate::mock::template::Form;
     use crate::mock::template::sample::Sample;
 
-    fn plan(url: &str, body: Content) -> Arc<Plan> {
+    fn callback(url: &str, body: Content) -> Callback {
         let media = MediaType::parse("application/json").unwrap();
         let carried = |place, text| {
             let parsed = |text| Values::from([Template::parse(text, Form::Header).unwrap()]);
@@ -340,7 +332,7 @@ mod tests {
                 values: [(None, parsed(text)), (Some("ann".into()), parsed("{{uuid()}}"))].into(),
             }
         };
-        Arc::new(Plan {
+        let plan = Plan {
             name: "onCreated".into(),
             method: Method::POST,
             url: Url::parse(url).unwrap(),
@@ -351,8 +343,6 @@ mod tests {
             statuses: [StatusPattern::Code(204), StatusPattern::Range(3), StatusPattern::Default].into(),
             names: Box::default(),
             payloads: [Payload { example: None, media, body }].into(),
-            receiver: None,
-            instance: None,
             carried: [
                 carried(
                     Place::Header(HeaderName::from_static("x-of")),
@@ -362,7 +352,8 @@ mod tests {
                 carried(Place::Cookie, "c=1"),
             ]
             .into(),
-        })
+        };
+        Callback { plan: Arc::new(plan), instance: None, receiver: None }
     }
 
     fn template(text: &str) -> Content {
@@ -374,7 +365,7 @@ mod tests {
         let sample = Sample::request(&b"{\"url\": \"http://a.test/\", \"raw\": \"\xff\"}"[..]);
         let sample = sample.header("x-a", "1").response(201, "{\"id\": 7}").response_header("x-b", "2");
         let params = sample.params();
-        let plans = [plan(url, body), plan("http://b.test/{$request.query.none}", template("{}"))];
+        let plans = [callback(url, body), callback("http://b.test/{$request.query.none}", template("{}"))];
         let chain = super::super::chain(&"create".into(), &plans, None, &sample.context(&params)).unwrap();
         let saved = serde_json::to_string(&chain.save()).unwrap();
         let restored = Chain::restore(serde_json::from_str(&saved).unwrap()).unwrap();
@@ -382,7 +373,7 @@ mod tests {
         for index in 0..2 {
             assert_eq!(restored.render(index, moment), chain.render(index, moment), "{saved}");
             assert_eq!(restored.calls[index].target, chain.calls[index].target);
-            assert_eq!(restored.calls[index].retry, chain.calls[index].retry);
+            assert_eq!(restored.calls[index].retry(), chain.calls[index].retry());
             for status in [200, 204, 307] {
                 assert_eq!(restored.calls[index].describes(status), chain.calls[index].describes(status));
             }
@@ -408,7 +399,7 @@ mod tests {
     fn what_no_version_wrote_is_an_error() {
         let sample = Sample::request("{}").response(201, "");
         let params = sample.params();
-        let plans = [plan("http://a.test/", template("{}"))];
+        let plans = [callback("http://a.test/", template("{}"))];
         let chain = super::super::chain(&"create".into(), &plans, None, &sample.context(&params)).unwrap();
         let whole = serde_json::to_value(chain.save()).unwrap();
         let broken = [

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::diagnostic::{Code, Report, Severity, cut};
+use crate::mock::callback::Callback;
 use crate::mock::offer::Making;
 use crate::mock::{Mocks, Operation};
 use crate::spec::document;
@@ -34,8 +35,8 @@ impl<'a> Checker<'a> {
     }
 
     fn callbacks(&mut self, operation: &document::Operation<'_>, compiled: &Operation) {
-        for plan in &compiled.callbacks {
-            let Some((instance, schema)) = plan.instance.as_ref().and_then(|one| Some((one, one.schema()?)))
+        for Callback { plan, instance, .. } in &compiled.callbacks {
+            let Some((instance, schema)) = instance.as_ref().and_then(|one| Some((one, one.schema()?)))
             else {
                 continue;
             };
@@ -44,7 +45,7 @@ impl<'a> Checker<'a> {
             }
             let validator = self.mocks.schemas.of(schema, Direction::Request);
             self.left = self.left.saturating_sub(validator.map_or(1, |validator| validator.size()));
-            if instance.content().is_some() {
+            if instance.payload().is_some() {
                 continue;
             }
             let is_it = |callback: &&document::Callback<'_>| {

@@ -27,7 +27,7 @@ use self::task::{Question, Task};
 use super::fetch::Fetch;
 use super::loops::Loops;
 use crate::config;
-use crate::mock::callback::{Chain, Planned};
+use crate::mock::callback::Chain;
 use crate::mock::message::Moment;
 use crate::mock::violation::Violation;
 
@@ -58,15 +58,19 @@ pub mod record;
 /// A handle to the queue; clones are of the same one.
 #[derive(Clone)]
 pub struct Callbacks {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     /// Bounded by what `counts` lets in.
-    inbox: mpsc::UnboundedSender<Job>,
+    inbox: mpsc::UnboundedSender<Arc<Job>>,
     questions: mpsc::Sender<Question>,
-    settings: Arc<watch::Sender<Current>>,
+    settings: watch::Sender<Current>,
     counts: Arc<Counts>,
     observer: Arc<dyn Observer>,
-    run: Arc<Run>,
+    run: Run,
     loops: Arc<Loops>,
-    own: Arc<[SocketAddr]>,
+    own: Box<[SocketAddr]>,
     store: Arc<dyn Store>,
 }
 
@@ -108,6 +112,7 @@ struct Job {
     at: SystemTime,
     /// Of what is random in its calls.
     seed: u64,
+    /// Each of its calls knows what it waits.
     chain: Chain,
     client: Client,
     pace: Pace,
@@ -118,8 +123,6 @@ struct Job {
 #[derive(Debug, Clone)]
 struct Pace {
     order: config::Order,
-    /// Before each call.
-    waits: Box<[Duration]>,
     /// Between the attempts of a call, where the document does not say.
     retry: Arc<[Duration]>,
 }
@@ -129,7 +132,7 @@ struct Pace {
 #[must_use]
 pub struct Ticket {
     callbacks: Callbacks,
-    job: Option<Job>,
+    job: Option<Arc<Job>>,
     kept: Kept,
     /// It outlives the process.
     is_kept: bool,
@@ -214,7 +217,7 @@ impl Callbacks {
         S: Fn(Flight, Arc<Settings>) -> F + Send + 'static,
         F: Future<Output = Report> + Send + 'static,
     {
-        let own: Arc<[SocketAddr]> = own.into();
+        let own: Box<[SocketAddr]> = own.into();
         let (inbox, jobs) = mpsc::unbounded_channel();
         let (questions, asked) = mpsc::channel(16);
         let counts = Arc::new(Counts {
@@ -233,70 +236,61 @@ impl Callbacks {
         let Opened { store, stored, lost } = opened;
         let mut task = Task::new(current, counts.clone(), observer.clone(), store.clone(), lost, send);
         task.take_up(stored, config);
-        let run = Arc::new(Run::new());
-        let callbacks = Callbacks {
-            inbox,
-            questions,
-            settings: Arc::new(settings),
-            counts,
-            observer,
-            run,
-            loops,
-            own,
-            store,
-        };
-        (callbacks, task.run(jobs, asked))
+        let run = Run::new();
+        let shared = Shared { inbox, questions, settings, counts, observer, run, loops, own, store };
+        (Callbacks { shared: Arc::new(shared) }, task.run(jobs, asked))
     }
 
     /// Takes the calls of an answer, paced by the config in force at that answer, before it is written.
     /// They begin when the ticket is dropped.
     ///
     /// Never waits. If there is no room for the whole chain, it is dropped, counted and logged.
-    pub fn keep(&self, chain: Chain, client: Client, config: &config::Callbacks) -> Option<Ticket> {
+    pub fn keep(&self, mut chain: Chain, client: Client, config: &config::Callbacks) -> Option<Ticket> {
         let calls = chain.calls.len();
         if !config.enabled || calls == 0 {
             return None;
         }
         self.tell_left_out(&chain);
         let bytes = chain.bytes();
-        if !self.counts.take_calls(calls, config.queue) {
+        if !self.shared.counts.take_calls(calls, config.queue) {
             self.refuse(&chain, Outcome::Dropped, "the queue is full; `callbacks.queue` bounds it");
             return None;
         }
-        if !self.counts.take_bytes(bytes, config.memory) {
-            self.counts.taken.fetch_sub(calls, Ordering::Relaxed);
+        if !self.shared.counts.take_bytes(bytes, config.memory) {
+            self.shared.counts.taken.fetch_sub(calls, Ordering::Relaxed);
             self.refuse(&chain, Outcome::Dropped, NO_MEMORY);
             return None;
         }
-        let wait = |planned: &Planned| planned.wait.unwrap_or_else(|| config.delay.pick(fastrand::u64(..)));
-        let waits = chain.calls.iter().map(wait).collect();
-        let pace = Pace { order: config.order, waits, retry: config.retry.clone() };
-        let (id, at, seed) = (self.run.next(), SystemTime::now(), fastrand::u64(..));
+        for planned in &mut chain.calls {
+            planned.wait.get_or_insert_with(|| config.delay.pick(fastrand::u64(..)));
+        }
+        let pace = Pace { order: config.order, retry: config.retry.clone() };
+        let (id, at, seed) = (self.shared.run.next(), SystemTime::now(), fastrand::u64(..));
         let mut job = Job { id, at, seed, chain, client, pace, bytes };
         let mut kept = Kept::done();
-        if self.store.outlives() {
+        if self.shared.store.outlives() {
             let written = saved::write(&job, None);
             // After a restart it shares nothing with its document any more.
             let more = written.len().saturating_sub(bytes);
-            if !self.counts.take_bytes(more, config.memory) {
-                self.counts.give_back(calls, bytes);
+            if !self.shared.counts.take_bytes(more, config.memory) {
+                self.shared.counts.give_back(calls, bytes);
                 self.refuse(&job.chain, Outcome::Dropped, NO_MEMORY);
                 return None;
             }
             job.bytes += more;
-            kept = self.store.keep(job.id.chain(), written);
+            kept = self.shared.store.keep(job.id.chain(), written);
         }
-        Some(Ticket { callbacks: self.clone(), job: Some(job), kept, is_kept: false })
+        Some(Ticket { callbacks: self.clone(), job: Some(Arc::new(job)), kept, is_kept: false })
     }
 
-    fn begin(&self, job: Job, is_kept: bool) {
-        if let Err(mpsc::error::SendError(job)) = self.inbox.send(job) {
-            self.counts.give_back(job.chain.calls.len(), job.bytes);
+    fn begin(&self, job: Arc<Job>, is_kept: bool) {
+        if let Err(mpsc::error::SendError(job)) = self.shared.inbox.send(job) {
+            self.shared.counts.give_back(job.chain.calls.len(), job.bytes);
             if is_kept {
                 // The next process sends it.
                 return;
             }
-            self.store.forget(job.id.chain());
+            self.shared.store.forget(job.id.chain());
             self.refuse(&job.chain, Outcome::Cancelled, "stopping");
         }
     }
@@ -304,7 +298,7 @@ impl Callbacks {
     fn tell_left_out(&self, chain: &Chain) {
         let operation = &*chain.operation;
         for (callback, calls) in &chain.left_out {
-            (0..*calls).for_each(|_| self.observer.outcome(operation, callback, Outcome::Dropped));
+            (0..*calls).for_each(|_| self.shared.observer.outcome(operation, callback, Outcome::Dropped));
             tracing::warn!(
                 operation,
                 callback = &**callback,
@@ -317,14 +311,14 @@ impl Callbacks {
     fn refuse(&self, chain: &Chain, outcome: Outcome, reason: &str) {
         for planned in &chain.calls {
             let end = task::Ended { outcome, reason: Some(reason), host: None, attempts: &[] };
-            task::tell(&*self.observer, chain, planned, &end);
+            task::tell(&*self.shared.observer, chain, planned, &end);
         }
     }
 
     /// Puts a new config in force, for the calls that wait too. A chain keeps its pace. Without `files`,
     /// those before are used on.
     pub fn configure(&self, config: &config::Callbacks, files: Option<Files>) {
-        self.settings.send_modify(|current| {
+        self.shared.settings.send_modify(|current| {
             let files = files.unwrap_or_else(|| current.files.clone());
             let same = files.authorities == current.files.authorities && config.proxy == current.proxy;
             // Connections are kept, unless they were made in another way.
@@ -332,13 +326,13 @@ impl Callbacks {
                 true => current.settings.fetch.clone(),
                 false => Arc::new(Fetch::with(files.authorities.clone(), config.proxy.clone())),
             };
-            *current = Current::of(config, files, &self.own, self.loops.clone(), fetch);
+            *current = Current::of(config, files, &self.shared.own, self.shared.loops.clone(), fetch);
         });
     }
 
     /// How requests are known that were sent by this process.
     pub fn loops(&self) -> &Loops {
-        &self.loops
+        &self.shared.loops
     }
 
     /// Sends nothing more, waits for what is in flight until `deadline`, and ends the task. Says in the log
@@ -356,7 +350,7 @@ impl Callbacks {
     /// Returns the calls that were not sent. Those that nothing keeps are counted as cancelled.
     async fn drain(&self, deadline: Instant) -> Stopped {
         let (reply, stopped) = oneshot::channel();
-        if self.questions.send(Question::Drain { deadline, reply }).await.is_err() {
+        if self.shared.questions.send(Question::Drain { deadline, reply }).await.is_err() {
             return Stopped::default();
         }
         stopped.await.unwrap_or_default()
@@ -365,7 +359,7 @@ impl Callbacks {
     /// The newest first: those that wait or are in flight, then those that are done.
     pub async fn recent(&self, state: Option<State>, limit: usize) -> Vec<Record> {
         let (reply, records) = oneshot::channel();
-        if self.questions.send(Question::Recent { state, limit, reply }).await.is_err() {
+        if self.shared.questions.send(Question::Recent { state, limit, reply }).await.is_err() {
             return Vec::new();
         }
         records.await.unwrap_or_default()
@@ -375,7 +369,7 @@ impl Callbacks {
     /// oldest first, then those that are not.
     pub async fn of(&self, exchanges: HashSet<String>) -> Vec<Record> {
         let (reply, records) = oneshot::channel();
-        if self.questions.send(Question::Of { exchanges, reply }).await.is_err() {
+        if self.shared.questions.send(Question::Of { exchanges, reply }).await.is_err() {
             return Vec::new();
         }
         records.await.unwrap_or_default()
@@ -384,7 +378,7 @@ impl Callbacks {
     /// A call with what it sent; none if there is none (any more).
     pub async fn one(&self, id: String) -> Option<Detail> {
         let (reply, found) = oneshot::channel();
-        self.questions.send(Question::One { id, reply }).await.ok()?;
+        self.shared.questions.send(Question::One { id, reply }).await.ok()?;
         found.await.ok()?
     }
 
@@ -392,44 +386,44 @@ impl Callbacks {
     /// and `webhook-id`. The schedule begins anew.
     pub async fn retry(&self, id: String) -> Result<Record, Refused> {
         let (reply, answer) = oneshot::channel();
-        self.questions.send(Question::Retry { id, reply }).await.map_err(|_| Refused::Unknown)?;
+        self.shared.questions.send(Question::Retry { id, reply }).await.map_err(|_| Refused::Unknown)?;
         answer.await.unwrap_or(Err(Refused::Unknown))
     }
 
     /// Gives a call up; its chain goes on. One that is in flight may have reached its receiver.
     pub async fn cancel(&self, id: String) -> Result<Record, Refused> {
         let (reply, answer) = oneshot::channel();
-        self.questions.send(Question::Cancel { id, reply }).await.map_err(|_| Refused::Unknown)?;
+        self.shared.questions.send(Question::Cancel { id, reply }).await.map_err(|_| Refused::Unknown)?;
         answer.await.unwrap_or(Err(Refused::Unknown))
     }
 
     /// Lets nothing out, or lets it out again. What waits waits on, and new chains are taken.
     pub async fn pause(&self, paused: bool) {
         let (reply, done) = oneshot::channel();
-        if self.questions.send(Question::Pause { paused, reply }).await.is_ok() {
+        if self.shared.questions.send(Question::Pause { paused, reply }).await.is_ok() {
             let _ = done.await;
         }
     }
 
     pub fn is_paused(&self) -> bool {
-        self.counts.paused.load(Ordering::Relaxed)
+        self.shared.counts.paused.load(Ordering::Relaxed)
     }
 
     /// Calls that wait: for their time, for the one before them, or for room.
     pub fn pending(&self) -> usize {
-        self.counts.taken.load(Ordering::Relaxed).saturating_sub(self.in_flight())
+        self.shared.counts.taken.load(Ordering::Relaxed).saturating_sub(self.in_flight())
     }
 
     pub fn in_flight(&self) -> usize {
-        self.counts.flying.load(Ordering::Relaxed)
+        self.shared.counts.flying.load(Ordering::Relaxed)
     }
 
     /// How long ago the oldest chain began that is not done; zero if there is none.
     pub fn oldest(&self) -> Duration {
-        match self.counts.oldest.load(Ordering::Relaxed) {
+        match self.shared.counts.oldest.load(Ordering::Relaxed) {
             i64::MAX => Duration::ZERO,
             began => {
-                let age = self.counts.elapsed().saturating_sub(began);
+                let age = self.shared.counts.elapsed().saturating_sub(began);
                 Duration::from_millis(u64::try_from(age).unwrap_or(0))
             }
         }
@@ -440,10 +434,12 @@ impl Ticket {
     /// Waits until the chain outlives the process, if it is to; for 5 seconds at most.
     pub async fn kept(&mut self) {
         let kept = std::mem::replace(&mut self.kept, Kept::done());
-        self.is_kept = self.callbacks.store.outlives() && kept.within(COMMIT).await;
-        if let Some(job) = self.job.as_ref().filter(|_| self.callbacks.store.outlives() && !self.is_kept) {
-            self.callbacks.observer.unkept(&job.chain.operation, job.chain.calls.len());
-            if self.callbacks.counts.may_tell_unkept() {
+        self.is_kept = self.callbacks.shared.store.outlives() && kept.within(COMMIT).await;
+        if let Some(job) =
+            self.job.as_ref().filter(|_| self.callbacks.shared.store.outlives() && !self.is_kept)
+        {
+            self.callbacks.shared.observer.unkept(&job.chain.operation, job.chain.calls.len());
+            if self.callbacks.shared.counts.may_tell_unkept() {
                 tracing::warn!(
                     operation = &*job.chain.operation,
                     "an answer goes out before its callbacks are kept: `callbacks.store` is slow, or fails"
@@ -454,6 +450,11 @@ impl Ticket {
 }
 
 impl Job {
+    /// What each of its calls waits.
+    fn waits(&self) -> impl Iterator<Item = Duration> {
+        self.chain.calls.iter().map(|planned| planned.wait.unwrap_or_default())
+    }
+
     /// When the call at `index` is first sent, and its chance.
     fn moment(&self, index: usize, now: i64) -> Moment {
         Moment { now, seed: self.seed.wrapping_add(index as u64) }
@@ -570,8 +571,7 @@ mod tests {
             async move {
                 landing.acquire_owned().await.unwrap().forget();
                 let (code, duration) = (record::Code::Status(200), Duration::ZERO);
-                let attempt =
-                    Attempt { at: SystemTime::now(), code, error: None, undocumented: false, duration };
+                let attempt = Attempt::new(SystemTime::now(), code, None, duration);
                 let end = sender::End::Attempt { attempt, retry_after: None };
                 Report {
                     call: None,

@@ -68,6 +68,9 @@ pub struct Attempt {
     /// The document lists what the receiver may answer, and not this.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub undocumented: bool,
+    /// Something else of the answer is not as the document says.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub violated: bool,
     /// Seconds in JSON.
     #[serde(serialize_with = "seconds")]
     pub duration: Duration,
@@ -91,6 +94,10 @@ impl Code {
 }
 
 impl Attempt {
+    pub fn new(at: SystemTime, code: Code, error: Option<String>, duration: Duration) -> Self {
+        Attempt { at, code, error, undocumented: false, violated: false, duration }
+    }
+
     /// Why it did not deliver.
     pub fn reason(&self) -> String {
         match (self.code, &self.error) {
@@ -153,11 +160,8 @@ mod tests {
     fn a_record_has_the_contracts_shape() {
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250);
         let attempt = |code, error: Option<&str>| Attempt {
-            at,
-            code,
-            undocumented: false,
-            error: error.map(str::to_owned),
-            duration: Duration::from_micros(1_500),
+            violated: code == Code::Status(500),
+            ..Attempt::new(at, code, error.map(str::to_owned), Duration::from_micros(1_500))
         };
         let record = Record {
             id: "call_k3-1-0".into(),
@@ -188,7 +192,7 @@ mod tests {
             "reason": null,
             "due": "2023-11-14T22:13:20.250Z",
             "attempts": [
-                {"at": "2023-11-14T22:13:20.250Z", "code": 500, "error": null, "duration": 0.0015},
+                {"at": "2023-11-14T22:13:20.250Z", "code": 500, "error": null, "violated": true, "duration": 0.0015},
                 {"at": "2023-11-14T22:13:20.250Z", "code": "connect", "error": "connection refused", "duration": 0.0015},
             ],
         });

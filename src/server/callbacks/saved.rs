@@ -59,6 +59,8 @@ pub(super) struct SavedAttempt {
     code: SavedCode,
     error: Option<String>,
     undocumented: bool,
+    #[serde(default)]
+    violated: bool,
     /// Microseconds.
     duration: u64,
 }
@@ -92,7 +94,7 @@ pub(super) fn write(job: &Job, again: Option<usize>) -> Vec<u8> {
         at: since_epoch(job.at),
         seed: job.seed,
         order: job.pace.order,
-        waits: job.pace.waits.iter().map(millis).collect(),
+        waits: job.waits().map(|wait| millis(&wait)).collect(),
         retry: job.pace.retry.iter().map(millis).collect(),
         peer: job.client.peer,
         exchange: job.client.exchange.as_deref().map(str::to_owned),
@@ -110,10 +112,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Job, Option<usize>), Unreadable> {
     if saved.version > VERSION {
         return Err(Unreadable::Version(saved.version));
     }
-    let chain = Chain::restore(saved.chain)?;
+    let mut chain = Chain::restore(saved.chain)?;
     let calls = chain.calls.len();
     if saved.waits.len() != calls || saved.again.is_some_and(|index| index >= calls) {
         return Err(Unreadable::Nothing("the number of its calls"));
+    }
+    for (planned, wait) in chain.calls.iter_mut().zip(saved.waits) {
+        planned.wait = Some(Duration::from_millis(wait));
     }
     let id = Id::parse(&saved.id).ok_or(Unreadable::Nothing("its id"))?;
     let client = Client {
@@ -122,11 +127,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Job, Option<usize>), Unreadable> {
         trace: saved.trace.map(Into::into),
         loops: saved.loops.map(Into::into),
     };
-    let pace = Pace {
-        order: saved.order,
-        waits: saved.waits.into_iter().map(Duration::from_millis).collect(),
-        retry: saved.retry.into_iter().map(Duration::from_millis).collect(),
-    };
+    let pace =
+        Pace { order: saved.order, retry: saved.retry.into_iter().map(Duration::from_millis).collect() };
     let at = time(saved.at).ok_or(Unreadable::Nothing("its time"))?;
     let bytes = chain.bytes().max(bytes.len());
     Ok((Job { id, at, seed: saved.seed, chain, client, pace, bytes }, saved.again))
@@ -163,6 +165,7 @@ impl SavedAttempt {
             },
             error: attempt.error.clone(),
             undocumented: attempt.undocumented,
+            violated: attempt.violated,
             duration: u64::try_from(attempt.duration.as_micros()).unwrap_or(u64::MAX),
         }
     }
@@ -176,6 +179,7 @@ impl SavedAttempt {
             },
             error: self.error.clone(),
             undocumented: self.undocumented,
+            violated: self.violated,
             duration: Duration::from_micros(self.duration),
         }
     }
@@ -211,11 +215,11 @@ mod tests {
             trace: Some("00-a".into()),
             loops: None,
         };
-        let waits = [Duration::from_secs(3), Duration::ZERO].into();
-        let pace = Pace { order: Order::Started, waits, retry: [Duration::from_millis(1500)].into() };
+        let pace = Pace { order: Order::Started, retry: [Duration::from_millis(1500)].into() };
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
         let id = Id::parse("0123456789abcdefghijAB").unwrap();
-        let chain = chain("create", "a b");
+        let mut chain = chain("create", "a b");
+        chain.calls[0].wait = Some(Duration::from_secs(3));
         let bytes = chain.bytes();
         Job { id, at, seed: u64::MAX, chain, client, pace, bytes }
     }
@@ -226,6 +230,7 @@ mod tests {
             let written = write(&job(), again);
             let (read, read_again) = read(&written).unwrap();
             assert_eq!((read.at, read.seed, read_again), (job().at, u64::MAX, again));
+            assert!(read.waits().eq([Duration::from_secs(3), Duration::ZERO]));
             assert_eq!(read.id.call(1), job().id.call(1));
             assert_eq!(write(&read, read_again), written, "{}", String::from_utf8_lossy(&written));
         }
@@ -238,6 +243,7 @@ mod tests {
             code,
             error: Some("late".into()),
             undocumented: true,
+            violated: true,
             duration: Duration::from_micros(1_234_567),
         };
         let attempts = [attempt(Code::Status(503)), attempt(Code::Word("dns"))];
@@ -264,7 +270,7 @@ mod tests {
                 }
             }
             if let Ok((job, again)) = read(&broken) {
-                assert_eq!(job.chain.calls.len(), job.pace.waits.len());
+                assert!(job.chain.calls.iter().all(|planned| planned.wait.is_some()));
                 assert!(again.is_none_or(|index| index < job.chain.calls.len()));
             }
         }

@@ -132,15 +132,13 @@ async fn attempt(
 ) -> Result<(Attempt, Option<Sent>), guard::Blocked> {
     let (at, begun) = (SystemTime::now(), Instant::now());
     let deadline = begun + settings.timeout.min(LONGEST);
-    let end = |result: Result<StatusCode, Failure>| Attempt {
-        at,
-        code: match &result {
+    let end = |result: Result<StatusCode, Failure>| {
+        let code = match &result {
             Ok(status) => Code::Status(status.as_u16()),
             Err(failure) => Code::Word(failure.kind.word()),
-        },
-        error: result.err().map(|failure| failure.message().to_owned()),
-        undocumented: false,
-        duration: begun.elapsed(),
+        };
+        let error = result.err().map(|failure| failure.message().to_owned());
+        Attempt::new(at, code, error, begun.elapsed())
     };
     let addresses = match addresses(settings, &target, from.client, deadline).await? {
         Ok(addresses) => addresses,

@@ -164,13 +164,17 @@ const BY_HAND: &str = "cancelled at the admin port";
 /// Chains that are taken at once, before anything is sent.
 const TOGETHER: usize = 256;
 
+/// How long chains gather that come while one has just been taken; one that comes alone waits for nothing.
+const GATHER: Duration = Duration::from_millis(1);
+
 /// Calls that are done and still shown.
 const SHOWN: usize = 1000;
 
 /// Bytes of requests and answers that are kept of them.
 const KEPT: usize = 32 << 20;
 
-/// Bytes of a request, and of an answer's fields and body, that are kept while a call waits to be tried again.
+/// Bytes of a request, of an answer's fields and body, and of its violations, that are kept while a call waits
+/// to be tried again.
 const LIGHT: usize = 1024;
 
 /// Attempts of a call that are shown: as many as a schedule has, and some by hand.
@@ -308,13 +312,15 @@ where
 
     pub async fn run(
         mut self,
-        mut inbox: mpsc::UnboundedReceiver<Job>,
+        mut inbox: mpsc::UnboundedReceiver<Arc<Job>>,
         mut questions: mpsc::Receiver<Question>,
     ) {
         let mut stop: Option<Stop> = None;
         let mut jobs = Vec::new();
         // Set anew only if it is for another time, since most chains wait for as long.
         let mut alarm = std::pin::pin!(sleep_until(Instant::now()));
+        // Until then chains gather: not each answer wakes this task.
+        let mut gathered = std::pin::pin!(sleep_until(Instant::now()));
         loop {
             self.start_what_is_due();
             if stop.is_some() && self.flights.is_empty() {
@@ -325,7 +331,13 @@ where
                 alarm.as_mut().reset(wake);
             }
             tokio::select! {
-                1.. = inbox.recv_many(&mut jobs, TOGETHER), if stop.is_none() => self.push(&mut jobs),
+                taken @ 1.. = inbox.recv_many(&mut jobs, TOGETHER), if stop.is_none() && gathered.is_elapsed() => {
+                    if taken < TOGETHER {
+                        gathered.as_mut().reset(Instant::now() + GATHER);
+                    }
+                    self.push(&mut jobs);
+                }
+                () = &mut gathered, if !gathered.is_elapsed() => {}
                 Some(flight) = self.flights.join_next_with_id() => self.landed(flight),
                 () = &mut alarm, if wake.is_some() => {
                     if let Some(stop) = &mut stop {
@@ -438,11 +450,10 @@ where
         }
     }
 
-    fn push(&mut self, jobs: &mut Vec<Job>) {
+    fn push(&mut self, jobs: &mut Vec<Arc<Job>>) {
         let base = self.current.borrow().settings.base.clone();
         let now = Instant::now();
         for job in jobs.drain(..) {
-            let job = Arc::new(job);
             let going = Going { job: job.clone(), again: None };
             let steps = steps(&job, base.as_ref(), &mut self.lanes);
             self.queue.push(now, job.pace.order, steps, going);
@@ -536,10 +547,10 @@ where
     fn cut_off(&mut self, turn: Turn, flying: Option<Flying>, reason: &str) {
         if let (Some(Flying { at, begun, .. }), Some(going)) = (flying, self.queue.get(turn.chain)) {
             let (code, error) = (Code::word("reset"), Some("it was cancelled under way".to_owned()));
-            let attempt = Attempt { at, code, error, undocumented: false, duration: begun.elapsed() };
+            let attempt = Attempt::new(at, code, error, begun.elapsed());
             let chain = &going.job.chain;
             let seconds = attempt.duration.as_secs_f64();
-            let callback = &chain.calls[turn.call].callback;
+            let callback = chain.calls[turn.call].callback();
             self.observer.attempt(&chain.operation, callback, &code.to_string(), seconds);
             self.tried.entry(turn).or_default().add(attempt);
         }
@@ -557,20 +568,22 @@ where
         tried.host = report.host.or(tried.host.take());
         tried.answer = report.answer;
         self.observer.violated(&job.chain.operation, &report.violations);
-        tried.violations = report.violations;
-        tried.violations.truncate(TOLD);
         let (mut attempt, asked) = match report.end {
             End::Never { outcome, reason } => return self.finish(turn, outcome, Some(reason)),
             End::Attempt { attempt, retry_after } => (attempt, retry_after),
         };
+        attempt.violated = !report.violations.is_empty();
+        if let Code::Status(_) = attempt.code {
+            tried.violations = report.violations.into_iter().take(TOLD).collect();
+        }
         let seconds = attempt.duration.as_secs_f64();
-        self.observer.attempt(&job.chain.operation, &planned.callback, &attempt.code.to_string(), seconds);
+        self.observer.attempt(&job.chain.operation, planned.callback(), &attempt.code.to_string(), seconds);
         if let Code::Status(status) = attempt.code
             && !planned.describes(status)
         {
             attempt.undocumented = true;
             let code = attempt.code.to_string();
-            self.observer.undocumented(&job.chain.operation, &planned.callback, &code);
+            self.observer.undocumented(&job.chain.operation, planned.callback(), &code);
         }
         let (verdict, reason) = (retry::verdict(attempt.code), attempt.reason());
         tried.add(attempt);
@@ -580,7 +593,7 @@ where
             Verdict::Delivered | Verdict::Final => self.queue.answered(turn),
         }
         let Some(tried) = self.tried.get(&turn) else { return };
-        let schedule = planned.retry.as_ref().unwrap_or(&job.pace.retry);
+        let schedule = planned.retry().unwrap_or(&job.pace.retry);
         let wait = match verdict {
             Verdict::Delivered => return self.finish(turn, Outcome::Delivered, None),
             Verdict::Final => None,
@@ -615,6 +628,13 @@ where
         if let Some(answer) = &mut tried.answer {
             answer.cut(LIGHT, LIGHT);
         }
+        let mut room = LIGHT;
+        let fits = |violation: &Violation| {
+            let left = room.checked_sub(violation.bytes());
+            room = left.unwrap_or(0);
+            left.is_some()
+        };
+        tried.violations = std::mem::take(&mut tried.violations).into_iter().take_while(fits).collect();
     }
 
     fn note_wait(&self, turn: Turn, going: &Going, wait: Duration) {
@@ -641,7 +661,9 @@ where
             ..self.record(turn, job, State::Done, tried.url.as_deref())
         };
         let sent = tried.call.as_ref().map_or(0, |call| call.bytes());
-        let bytes = job.bytes + sent + tried.answer.as_ref().map_or(0, Sent::bytes);
+        let answered = tried.answer.as_ref().map_or(0, Sent::bytes);
+        let told: usize = record.violations.iter().map(Violation::bytes).sum();
+        let bytes = job.bytes + sent + answered + told;
         let Tried { now, call, answer, .. } = tried;
         let rest = Rest { job: job.clone(), index: turn.call, now, call, answer, bytes };
         self.show(Done { record, rest: Some(rest) });
@@ -725,7 +747,8 @@ where
         self.counts.bytes.fetch_add(rest.job.bytes, Ordering::Relaxed);
         let going = Going { job: rest.job, again: Some(rest.index) };
         let turn = self.queue.push_again(now, rest.index, step, going.clone());
-        let tried = Tried { now: rest.now, call: rest.call, attempts: record.attempts, ..Tried::default() };
+        let Record { attempts, violations, .. } = record;
+        let tried = Tried { now: rest.now, call: rest.call, attempts, violations, ..Tried::default() };
         if self.store.outlives() {
             self.store.keep(going.name(), saved::write(&going.job, going.again));
             self.store.note(going.name(), rest.index, tried.note().write());
@@ -832,7 +855,7 @@ where
             chain: job.id.chain(),
             exchange: job.client.exchange.as_deref().map(str::to_owned),
             operation: job.chain.operation.to_string(),
-            callback: planned.callback.to_string(),
+            callback: planned.callback().to_string(),
             url: url.map(|url| url.chars().take(URL).collect()),
             state,
             outcome: None,
@@ -858,7 +881,7 @@ impl Going {
         GivenUp {
             chain: self.name(),
             operation: chain.operation.clone(),
-            callback: chain.calls[call].callback.clone(),
+            callback: chain.calls[call].callback().clone(),
         }
     }
 }
@@ -884,8 +907,8 @@ fn steps<'j>(
     base: Option<&'j Url>,
     lanes: &'j mut LastLane,
 ) -> impl Iterator<Item = Step> + 'j {
-    job.chain.calls.iter().zip(&job.pace.waits).map(move |(planned, wait)| Step {
-        wait: *wait,
+    job.chain.calls.iter().zip(job.waits()).map(move |(planned, wait)| Step {
+        wait,
         lane: planned.target.as_ref().ok().map(|url| lanes.of(url, base, &job.chain)),
     })
 }
@@ -898,7 +921,7 @@ fn left(job: &Job, again: Option<usize>, noted: &[Option<Note>]) -> Vec<Left> {
         |due: u64, most: Duration| Left::After(Duration::from_millis(due.saturating_sub(now)).min(most));
     // When the wait of the next call began; none: it has not.
     let mut from = Some(since_epoch(job.at));
-    let calls = noted.iter().zip(&job.pace.waits).enumerate().map(|(index, (note, wait))| {
+    let calls = noted.iter().zip(job.waits()).enumerate().map(|(index, (note, wait))| {
         if again.is_some_and(|again| again != index) {
             return Left::Done;
         }
@@ -908,7 +931,7 @@ fn left(job: &Job, again: Option<usize>, noted: &[Option<Note>]) -> Vec<Left> {
             }
             return from
                 .take()
-                .map_or(Left::Behind, |from| until(from.saturating_add(saved::millis(wait)), *wait));
+                .map_or(Left::Behind, |from| until(from.saturating_add(saved::millis(&wait)), wait));
         };
         let began =
             note.attempts.first().map(SavedAttempt::at).or(note.now.and_then(|now| now.try_into().ok()));
@@ -972,7 +995,7 @@ impl LastLane {
 
 /// Counts and logs the end of a call.
 pub(super) fn tell(observer: &dyn Observer, chain: &Chain, planned: &Planned, ended: &Ended<'_>) {
-    let (operation, callback) = (&*chain.operation, &*planned.callback);
+    let (operation, callback) = (&*chain.operation, planned.callback().as_ref());
     observer.outcome(operation, callback, ended.outcome);
     let Ended { outcome, reason, host, attempts } = *ended;
     let duration: Duration = attempts.iter().map(|attempt| attempt.duration).sum();
@@ -1003,9 +1026,11 @@ mod tests {
     #[track_caller]
     fn check(order: config::Order, again: Option<usize>, noted: [Option<Note>; 3], expected: [Left; 3]) {
         let at = SystemTime::now() - Duration::from_secs(4);
-        let pace = Pace { order, waits: [Duration::from_secs(10); 3].into(), retry: [].into() };
+        let pace = Pace { order, retry: [].into() };
         let (id, client) = (identity::Run::new().next(), Client::default());
-        let job = Job { id, at, seed: 0, chain: chain("a", "a b c"), client, pace, bytes: 0 };
+        let mut chain = chain("a", "a b c");
+        chain.calls.iter_mut().for_each(|planned| planned.wait = Some(Duration::from_secs(10)));
+        let job = Job { id, at, seed: 0, chain, client, pace, bytes: 0 };
         let round = |left| match left {
             // A test takes some time.
             Left::After(wait) => Left::After(Duration::from_secs(wait.as_millis().div_ceil(1000) as u64)),
