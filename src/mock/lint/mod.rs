@@ -261,6 +261,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_receiver_may_answer_is_looked_at_too() {
+        let receiver = response("{schema: {type: string}, example: 1}");
+        check(
+            &format!(
+                "paths: {{/a: {{post: {{responses: {{204: {{}}}}, callbacks: {{c: {{'http://h/': {{post: {{{receiver}}}}}}}}}}}}}}}"
+            ),
+            &["/t.yaml:2:160: `1` is no string; its schema has `type: string`"],
+        );
+    }
+
+    #[test]
     fn what_is_too_large_is_one_note() {
         let large = format!("S: {{enum: [{}]}}", "1,".repeat(30_000));
         let get = |path: &str| {
