@@ -279,6 +279,7 @@ impl<'t> Compiler<'_, 't> {
             unmatched,
             parameters,
             exchanges,
+            shown: (!callbacks.is_empty()).then(|| Box::new(self.shown())),
             callbacks,
             contract,
             security,
@@ -433,7 +434,7 @@ impl<'t> Compiler<'_, 't> {
             );
         }
         let instance = match payloads.is_empty() && shown.is_empty() {
-            true => self.instance(callback),
+            true => self.instance(&callback.bodies),
             false => None,
         };
         lint::callback(callback, self.operation, &names, &payloads, exchanges, self.diagnostics);
@@ -464,9 +465,9 @@ impl<'t> Compiler<'_, 't> {
         Some(Arc::new(Receiver { contract, schemas: self.schemas.clone() }))
     }
 
-    /// The body of a callback that has no example, by the first schema of one.
-    fn instance(&mut self, callback: &document::Callback<'t>) -> Option<Instance> {
-        callback.bodies.iter().find_map(|media| {
+    /// A body that no example shows, by the first schema of one.
+    fn instance(&mut self, bodies: &[Media<'t>]) -> Option<Instance> {
+        bodies.iter().find_map(|media| {
             let kind = self.known(media.name)?;
             let said = self.said(media, &kind);
             (!matches!(said, Said::Nothing)).then(|| Instance::new(kind, said, self.room.clone()))

@@ -18,6 +18,7 @@ use offer::Room;
 use problem::{Problem, listed};
 use schema::Schemas;
 use security::Security;
+use trial::Shown;
 use validate::Contract;
 
 mod compile;
@@ -139,6 +140,8 @@ pub struct Operation {
     parameters: Box<[route::Captured]>,
     exchanges: Exchanges,
     callbacks: Box<[Callback]>,
+    /// If it has callbacks, which may be sent by hand.
+    shown: Option<Box<Shown>>,
     /// What it says of its requests and responses, if anybody looks.
     contract: Option<Arc<Contract>>,
     security: Option<Arc<Security>>,

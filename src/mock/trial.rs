@@ -12,9 +12,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::form_urlencoded::byte_serialize;
 
 use super::answer::Answer;
-use super::choose::{Asked, Exchange, Wanted, WantedBody, WantedContent, WantedValue};
+use super::callback::carried::Instance;
+use super::choose::{Asked, Wanted, WantedBody, WantedContent, WantedValue};
 use super::message::{Body, Head, Moment, Request};
 use super::problem::Problem;
+use super::reply::Content;
 use super::style::Writing;
 use super::{Hit, Mocks, Operation, base_length, route};
 use crate::config::Mode;
@@ -31,6 +33,15 @@ pub struct Trial {
     pub body: Bytes,
 }
 
+/// What a document shows of an operation's requests, whatever answers them.
+#[derive(Debug)]
+pub struct Shown {
+    pub parameters: Arc<[Wanted]>,
+    pub bodies: Arc<[WantedBody]>,
+    /// Where no example shows a body.
+    pub instance: Option<Instance>,
+}
+
 impl Mocks {
     /// The number of the operation of this label, or of this `METHOD /path`.
     pub fn labelled(&self, label: &str) -> Option<usize> {
@@ -44,8 +55,9 @@ impl Mocks {
     }
 
     /// What the document shows of a request that the example of this name answers; without a name, of one
-    /// that the first example answers. A parameter that it does not show is left out, or in the path its
-    /// name; of a body only JSON, text, bytes and urlencoded forms are shown.
+    /// that the first example answers. What that does not show, other examples of requests do, or an instance of
+    /// the body's schema. A parameter that none shows is left out, or in the path its name; of a body only JSON,
+    /// text, bytes and urlencoded forms are shown.
     pub fn trial(&self, number: usize, example: Option<&str>) -> Trial {
         let operation = &self.operations[number];
         let usual = operation.exchanges.usual();
@@ -53,14 +65,21 @@ impl Mocks {
             Some(name) => usual.iter().find(|exchange| exchange.name.as_deref() == Some(name)),
             None => usual.first(),
         };
-        let wanted = exchange.map_or(&[][..], |exchange| &exchange.parameters);
+        let own = exchange.map_or(&[][..], |exchange| &exchange.parameters);
+        let shown = operation.shown.as_deref();
+        let others = shown.map_or(&[][..], |shown| &shown.parameters);
+        let place = |wanted: &Wanted| (wanted.writing.location, wanted.writing.name.to_ascii_lowercase());
+        let is_own = |other: &&Wanted| own.iter().any(|own| place(own) == place(other));
+        let wanted: Vec<&Wanted> = own.iter().chain(others.iter().filter(|other| !is_own(other))).collect();
         let mut trial = Trial {
-            path: path(&operation.template, wanted),
-            query: query(wanted),
-            headers: headers(wanted),
+            path: path(&operation.template, &wanted),
+            query: query(&wanted),
+            headers: headers(&wanted),
             body: Bytes::new(),
         };
-        if let Some((kind, body)) = exchange.and_then(body) {
+        let body =
+            exchange.and_then(|exchange| body(&exchange.bodies)).or_else(|| shown.and_then(Shown::body));
+        if let Some((kind, body)) = body {
             trial.headers.extend(kind.map(|kind| (CONTENT_TYPE, kind)));
             trial.body = body;
         }
@@ -112,7 +131,7 @@ impl Mocks {
 }
 
 /// The template with what is wanted in its parameters' places.
-fn path(template: &str, wanted: &[Wanted]) -> String {
+fn path(template: &str, wanted: &[&Wanted]) -> String {
     let mut path = String::new();
     let mut rest = template.split_once(['?', '#']).map_or(template, |(path, _)| path);
     while let Some((before, opened)) = rest.split_once('{') {
@@ -120,7 +139,7 @@ fn path(template: &str, wanted: &[Wanted]) -> String {
         let Some((name, after)) = opened.split_once('}') else { break };
         let name = name.trim_matches(|c: char| !c.is_alphanumeric() && c != '_');
         let in_path =
-            |wanted: &&Wanted| wanted.writing.location == Location::Path && *wanted.writing.name == *name;
+            |wanted: &&&Wanted| wanted.writing.location == Location::Path && *wanted.writing.name == *name;
         let value = wanted.iter().find(in_path).map(|wanted| joined(&wanted.value));
         path.extend(utf8_percent_encode(value.as_deref().unwrap_or(name), NON_ALPHANUMERIC));
         rest = after;
@@ -129,7 +148,7 @@ fn path(template: &str, wanted: &[Wanted]) -> String {
     path
 }
 
-fn query(wanted: &[Wanted]) -> String {
+fn query(wanted: &[&Wanted]) -> String {
     let queries = [Location::Query, Location::Querystring];
     let wanted = wanted.iter().filter(|wanted| queries.contains(&wanted.writing.location));
     let pairs: Vec<String> = wanted.flat_map(|wanted| pairs(&wanted.writing, &wanted.value)).collect();
@@ -156,7 +175,7 @@ fn pairs(writing: &Writing, value: &WantedValue) -> Vec<String> {
     }
 }
 
-fn headers(wanted: &[Wanted]) -> HeaderMap {
+fn headers(wanted: &[&Wanted]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let mut cookies = Vec::new();
     for Wanted { writing, value } in wanted {
@@ -189,8 +208,19 @@ fn joined(value: &WantedValue) -> String {
     }
 }
 
-/// The first of its bodies that can be written.
-fn body(exchange: &Exchange) -> Option<(Option<HeaderValue>, Bytes)> {
+impl Shown {
+    fn body(&self) -> Option<(Option<HeaderValue>, Bytes)> {
+        let of_instance = || {
+            let payload = self.instance.as_ref()?.payload()?;
+            let Content::Bytes(bytes) = &payload.body else { return None };
+            Some((HeaderValue::from_str(payload.media.as_str()).ok(), bytes.clone()))
+        };
+        body(&self.bodies).or_else(of_instance)
+    }
+}
+
+/// The first of some bodies that can be written.
+fn body(bodies: &[WantedBody]) -> Option<(Option<HeaderValue>, Bytes)> {
     let content = |body: &WantedBody| match &body.content {
         WantedContent::Json(json) => Some(Bytes::from(json.to_string())),
         WantedContent::Text(text) => Some(Bytes::copy_from_slice(text.as_bytes())),
@@ -201,7 +231,7 @@ fn body(exchange: &Exchange) -> Option<(Option<HeaderValue>, Bytes)> {
         WantedContent::Form(fields) => Some(form(fields).into()),
         WantedContent::Parts(_) | WantedContent::Xml(..) => None,
     };
-    exchange.bodies.iter().find_map(|body| {
+    bodies.iter().find_map(|body| {
         let kind = body.media.as_ref().and_then(|media| HeaderValue::from_str(media.as_str()).ok());
         Some((kind, content(body)?))
     })
@@ -246,6 +276,31 @@ paths:
 ";
 
     const MOMENT: Moment = Moment { now: 0, seed: 1 };
+
+    /// What is shown of a request of an operation with a callback, whose `requestBody` and responses these are.
+    #[track_caller]
+    fn check(request: &str, responses: &str, expected: (&str, &str)) {
+        let text = format!(
+            "paths: {{'/a': {{post: {{operationId: a, parameters: [{{name: q, in: query, schema: {{type: string}}, \
+             examples: {{ann: {{value: x}}}}}}], requestBody: {{content: {{application/json: {request}}}}}, \
+             responses: {{{responses}}}, callbacks: {{c: {{'http://h/': {{post: {{}}}}}}}}}}}}}}"
+        );
+        let mocks = compile(&text, &Config::default()).0;
+        let trial = mocks.trial(0, None);
+        assert_eq!((&*trial.query, &*String::from_utf8_lossy(&trial.body)), expected);
+    }
+
+    #[test]
+    fn where_no_example_joins_the_answer_another_shows_the_request() {
+        let named = "{examples: {ann: {value: {n: 1}}, bob: {value: {n: 2}}}}";
+        let answer = |examples: &str| format!("200: {{content: {{application/json: {{{examples}}}}}}}");
+        check(named, "204: {}", ("q=x", r#"{"n":1}"#));
+        check(named, &answer("example: 1"), ("q=x", r#"{"n":1}"#));
+        check(named, &answer("examples: {bob: {value: 1}}"), ("q=x", r#"{"n":2}"#));
+        check("{example: {n: 3}}", "204: {}", ("", r#"{"n":3}"#));
+        check("{schema: {properties: {n: {const: 4}}, required: [n]}}", "204: {}", ("q=x", r#"{"n":4}"#));
+        check("{}", "204: {}", ("q=x", ""));
+    }
 
     #[test]
     fn a_trial_is_what_the_document_shows() {

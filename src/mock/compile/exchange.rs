@@ -20,6 +20,7 @@ use crate::mock::route::Captured;
 use crate::mock::schema::Validator;
 use crate::mock::style::Writing;
 use crate::mock::template::Template;
+use crate::mock::trial::Shown;
 use crate::spec::document::{Example, Field, Location, Media, Parameter, Response, StatusPattern};
 use crate::spec::kept::Schema;
 use crate::spec::schema::Direction;
@@ -148,6 +149,20 @@ impl<'t> Compiler<'_, 't> {
             && operation.bodies.is_empty()
             && !operation.parameters.iter().any(is_compared);
         Exchanges { all: all.into(), usual: count, bare, preferred, responses: described.collect() }
+    }
+
+    /// The first example of a body, else of a parameter, and what has its name.
+    pub(super) fn shown(&mut self) -> Shown {
+        let operation = self.operation;
+        let fields =
+            operation.bodies.iter().flat_map(|media| media.fields.iter().map(|field| &field.examples));
+        let bodies = operation.bodies.iter().map(|media| &media.examples).chain(fields);
+        let parameters = operation.parameters.iter().map(|parameter| &parameter.examples);
+        let name = bodies.chain(parameters).flatten().map(|example| example.name).next().flatten();
+        let asking = self.asking();
+        let (parameters, bodies) = (self.parameters(&asking, name), self.bodies(&asking, name));
+        let instance = if bodies.is_empty() { self.instance(&operation.bodies) } else { None };
+        Shown { parameters, bodies, instance }
     }
 
     fn answers(&mut self, label: &Arc<str>, responses: &[&Response<'t>]) -> Answers<'t> {
