@@ -30,7 +30,9 @@ const PATHS: &str = "
                   content:
                     application/json:
                       examples: {John Doe: {value: {hello: '{{request.body/name}}'}}}
-                responses: {'200': {description: ok}}
+                responses:
+                  '200': {description: ok}
+                  '503': {description: busy, content: {text/plain: {schema: {const: later}}}}
           onDone:
             'http://127.0.0.1:1/done':
               put:
@@ -79,6 +81,21 @@ async fn it_is_sent_again_as_the_config_says_and_told() {
     assert!(!exit.stdout.contains('\u{1b}'), "{}", exit.stdout);
     let calls = receiver.calls();
     assert_eq!(calls[0].header("webhook-id"), calls[1].header("webhook-id"));
+}
+
+#[tokio::test]
+async fn strictly_no_attempt_is_answered_as_nobody_said() {
+    let asked = AtomicUsize::new(0);
+    let receiver =
+        Receiver::answering(move |call| match (&*call.method, asked.fetch_add(1, Ordering::SeqCst) % 3) {
+            ("POST", 0) => Reply::new(503, "busy").header("content-type", "text/plain"),
+            _ => Reply::new(200, ""),
+        })
+        .await;
+    let args = ["--operation", "createUser", "--example", "John Doe", "--to", &receiver.url(), "--now"];
+    let exit = sending("retry: [10ms]", args).exits().await;
+    exit.is(0).prints(&["503 (not as the document says)", "  body: ", "later", "200"]);
+    sending("retry: [10ms]", args).args(["--strict"]).exits().await.is(1);
 }
 
 #[tokio::test]
