@@ -574,7 +574,9 @@ where
         };
         attempt.violated = !report.violations.is_empty();
         if let Code::Status(_) = attempt.code {
-            tried.violations = report.violations.into_iter().take(TOLD).collect();
+            tried.violations = report.violations;
+            tried.violations.truncate(TOLD);
+            tried.violations.shrink_to_fit();
         }
         let seconds = attempt.duration.as_secs_f64();
         self.observer.attempt(&job.chain.operation, planned.callback(), &attempt.code.to_string(), seconds);
@@ -628,13 +630,13 @@ where
         if let Some(answer) = &mut tried.answer {
             answer.cut(LIGHT, LIGHT);
         }
-        let mut room = LIGHT;
-        let fits = |violation: &Violation| {
-            let left = room.checked_sub(violation.bytes());
-            room = left.unwrap_or(0);
-            left.is_some()
-        };
-        tried.violations = std::mem::take(&mut tried.violations).into_iter().take_while(fits).collect();
+        let sizes = tried.violations.iter().scan(0, |sum, violation| {
+            *sum += violation.bytes();
+            Some(*sum)
+        });
+        let kept = sizes.take_while(|sum| *sum <= LIGHT).count();
+        tried.violations.truncate(kept);
+        tried.violations.shrink_to_fit();
     }
 
     fn note_wait(&self, turn: Turn, going: &Going, wait: Duration) {
