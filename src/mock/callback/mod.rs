@@ -278,14 +278,6 @@ impl Planned {
         self.payload.map(|number| &self.plan.payloads[number]).or(self.instance.as_deref())
     }
 
-    /// Bytes of a body that its document does not share.
-    fn of_instance(&self) -> usize {
-        match self.instance.as_deref() {
-            Some(Payload { body: Content::Bytes(bytes), .. }) => bytes.len(),
-            _ => 0,
-        }
-    }
-
     /// Whether what is sent depends on when it is.
     pub fn tells_time(&self) -> bool {
         self.plan.needs_to_render().now
@@ -324,7 +316,14 @@ impl Chain {
         let params: usize = params.iter().map(|(name, value)| 32 + name.len() + value.len()).sum();
         let urls: usize =
             self.calls.iter().map(|call| call.target.as_ref().map_or(64, |url| url.len())).sum();
-        let instances: usize = self.calls.iter().map(Planned::of_instance).sum();
+        // Calls of one callback stand together, and share it.
+        let mut instances: Vec<_> = self.calls.iter().filter_map(|call| call.instance.as_ref()).collect();
+        instances.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        let size = |instance: &&Arc<Payload>| match &instance.body {
+            Content::Bytes(bytes) => bytes.len(),
+            Content::Template(_) | Content::Unwritable(_) => 0,
+        };
+        let instances: usize = instances.iter().map(size).sum();
         let query = query.as_ref().map_or(0, |query| query.len());
         let fixed = size_of::<Kept>() + self.calls.len() * 2 * size_of::<Planned>();
         let kept = path.len() + query + params + body.len() + response_body.len();
