@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode_str;
 
 use super::form::Encoded;
@@ -204,7 +204,9 @@ impl Writing {
 
     /// What a header section has.
     pub fn header<'r>(&self, shape: Shape, headers: &'r HeaderMap) -> Written<'r> {
-        let mut values = headers.get_all(&*self.name).iter().map(|value| value.to_str());
+        // RFC 9110, 5.5: also what is not ASCII may be sent.
+        let text = |value: &'r HeaderValue| std::str::from_utf8(value.as_bytes());
+        let mut values = headers.get_all(&*self.name).iter().map(text);
         let Some(first) = values.next() else { return Written::Nothing };
         let Ok(first) = first else { return Written::Malformed("it is no text") };
         let mut whole = Cow::Borrowed(first.trim());
