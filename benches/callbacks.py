@@ -5,10 +5,10 @@
 
 The server is pinned to core 0, wrk to core 1; what counts is the server's CPU time (utime + stime, from /proc)
 divided by the requests that wrk had answered. The callbacks wait for ten minutes, so that sending is no part of
-it. The rounds alternate between a document without callbacks, callbacks in memory and callbacks in a folder. The
-least of the rounds counts, since what else the machine does only adds to it; the medians are beside it. A POST has
-a JSON body of 500 bytes, which the callback's URL and payload refer to. A machine with two cores, wrk and a release
-build are needed. ROUNDS (9) and DURATION (2 seconds each) may be set.
+it. The rounds alternate between a document without callbacks, callbacks in memory and callbacks in a folder; the
+medians count, and how far the rounds lie apart says what they are worth. A POST has a JSON body of 500 bytes, which
+the callback's URL and payload refer to. A quiet machine with two cores, wrk and a release build are needed.
+ROUNDS (9) and DURATION (2 seconds each) may be set.
 """
 
 import json
@@ -49,10 +49,11 @@ def main():
         for way in list(WAYS)[:: 1 if turn % 2 else -1]:
             with tempfile.TemporaryDirectory() as folder:
                 times.setdefault(way, []).append(measure(binary, folder, way, duration))
+    none = statistics.median(times["none"])
     for way, bound in [("none", ""), ("memory", ", at most 1.3"), ("folder", "")]:
-        ratios = [figure(times[way]) / figure(times["none"]) for figure in (min, statistics.median)]
-        spread = f"median {statistics.median(times[way]):.2f}, most {max(times[way]):.2f}"
-        print(f"{way:7} {min(times[way]):6.2f} us of CPU per request ({spread}), ratio {ratios[0]:.2f}{bound}; of medians {ratios[1]:.2f}")
+        spent = statistics.median(times[way])
+        spread = f"{min(times[way]):.1f} to {max(times[way]):.1f}"
+        print(f"{way:7} {spent:6.2f} us of CPU per request ({spread}), ratio {spent / none:.2f}{bound}")
 
 
 def measure(binary, folder, way, duration):
