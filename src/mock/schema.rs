@@ -236,13 +236,16 @@ impl Validator {
     }
 
     /// The same of a message that has several values: with each comes its place among them. All of them have the
-    /// steps of one message; what is beyond is not looked at.
+    /// steps of one message; what would take more than are left is not looked at.
     pub fn misfits_among(&self, instances: &[Json], limit: usize) -> Vec<(usize, Misfit)> {
         let (mut found, mut steps) = (Vec::new(), STEPS);
         for (at, instance) in instances.iter().enumerate() {
-            let before = steps;
-            if found.len() >= limit || self.cost.take(&self.bundle, instance, &mut steps).is_err() {
+            if found.len() >= limit {
                 break;
+            }
+            let before = steps;
+            if self.cost.take(&self.bundle, instance, &mut steps).is_err() {
+                continue;
             }
             if !self.compiled.is_valid(instance) {
                 steps = steps.saturating_sub((before - steps) * TELLING);
@@ -738,6 +741,10 @@ mod tests {
         values.splice(..0, vec![json!({"a99": 1}); super::STEPS / 100]);
         assert_eq!(places(validator.misfits_among(&values, 20)), [0; 0]);
         assert_eq!(places(validator.misfits_among(&vec![json!({}); super::STEPS / 100], 3)), [0, 1, 2]);
+        let deep = (0..1000).fold(json!(1), |inside, _| json!([inside]));
+        let nested =
+            Validator::new(json!({"type": "array", "items": {"$ref": "#"}})).expect("it can be compiled");
+        assert_eq!(places(nested.misfits_among(&[deep, json!(1)], 3)), [1]);
     }
 
     #[test]
